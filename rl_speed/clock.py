@@ -1,0 +1,35 @@
+"""Where the time goes: seconds per stage of the line, in the learner's process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STAGES = ("act", "env", "replay", "update")
+
+
+class StageClock:
+    """Adds up the wall time spent in each stage; what is not measured is `other`.
+
+    On a GPU, work that was only launched is charged to the stage that waits for it.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+
+    @contextmanager
+    def measure(self, stage: str) -> Iterator[None]:
+        """Charges the time of the block to `stage`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+    def shares(self, since: dict[str, float], elapsed_seconds: float) -> dict[str, float]:
+        """Shares of the time that passed since an earlier copy of `seconds`, 0..1, `other` included."""
+        if elapsed_seconds <= 0:
+            return {}
+        shares = {stage: (self.seconds[stage] - since[stage]) / elapsed_seconds for stage in STAGES}
+        return {**shares, "other": max(0.0, 1.0 - sum(shares.values()))}

@@ -1,0 +1,95 @@
+"""The dataset: rollouts go in, batches come out, at a locked replay ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import torch
+from torch.utils.data import IterableDataset
+
+from rl_speed.clock import StageClock
+from rl_speed.config import RunConfig
+from rl_speed.generators.protocol import RolloutGenerator
+from rl_speed.records import Batch, EpisodeEnd
+from rl_speed.replay import Replay
+
+# Long enough that no run reaches the end: an epoch's boundary costs time and means nothing here.
+BATCHES_PER_EPOCH = 1_000_000_000
+
+
+class ExperienceDataset(IterableDataset[Batch]):
+    """Endless batches from a replay that a generator keeps filling.
+
+    The generator and the replay live outside the iterator: iterating again goes on where it stopped. The length is
+    given so that Lightning does not fetch a batch ahead of the update that it belongs to.
+
+    Args:
+        generator: where rollouts come from.
+        replay: where they are kept and batches are drawn.
+        config: replay ratio, batch size and prefill.
+        clock: charged with replay.
+        stop: set when the run should end; iteration then ends.
+    """
+
+    def __init__(
+        self,
+        generator: RolloutGenerator,
+        replay: Replay,
+        config: RunConfig,
+        clock: StageClock,
+        stop: Event,
+    ) -> None:
+        self.generator, self.replay = generator, replay
+        self._config, self._clock, self._stop = config, clock, stop
+        self.gradient_steps = 0  # drawn so far
+        self._episode_ends: list[EpisodeEnd] = []
+
+    def __len__(self) -> int:
+        return BATCHES_PER_EPOCH
+
+    def __iter__(self) -> Iterator[Batch]:
+        update = self._config.update
+        while True:
+            while self._is_rollout_due():
+                rollout = None if self._stop.is_set() else next(self.generator, None)  # type: ignore[call-overload]
+                if rollout is None:
+                    return
+                with self._clock.measure("replay"):
+                    self.replay.append(rollout)
+                self._episode_ends += rollout.episode_ends
+            with self._clock.measure("replay"):
+                batch = self.replay.sample(update.gradient_steps_per_batch, update.batch_size)
+            self.gradient_steps += update.gradient_steps_per_batch
+            yield batch if update.uint8_to_device else _with_float_frames(batch)
+
+    def _is_rollout_due(self) -> bool:
+        """Whether the next batch has to wait for experience."""
+        env_steps, prefill = self.generator.env_steps, self._config.replay.prefill_env_steps
+        if env_steps < prefill or not self.replay.rows_drawable:
+            return True
+        if self._config.actors.free_running:
+            return self.generator.is_ready()
+        after_batch = self.gradient_steps + self._config.update.gradient_steps_per_batch
+        return env_steps < prefill + after_batch * self._config.update.env_steps_per_gradient_step
+
+    def take_episode_ends(self) -> list[EpisodeEnd]:
+        """The games that ended since the last call, in order."""
+        taken, self._episode_ends = self._episode_ends, []
+        return taken
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resumes beside replay and generator."""
+        return {"gradient_steps": self.gradient_steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self.gradient_steps = state["gradient_steps"]
+
+
+def _with_float_frames(batch: Batch) -> Batch:
+    fields = dict(vars(batch))
+    for name in ("observation", "next_observation"):
+        fields[name] = fields[name].to(torch.float32)
+    return Batch(**fields)

@@ -1,0 +1,24 @@
+"""Env backends behind one protocol."""
+
+from __future__ import annotations
+
+from rl_speed.config import EnvsConfig
+from rl_speed.envs.protocol import VectorEnv
+
+
+def make_env(config: EnvsConfig, num_envs: int, seed: int, threads: int) -> VectorEnv:
+    """Builds the configured backend.
+
+    Args:
+        config: game, backend and preprocessing.
+        num_envs: E.
+        seed: all envs' seeds derive from it.
+        threads: emulator threads, for backends that have them.
+    """
+    if config.backend == "classic":
+        from rl_speed.envs.classic import ClassicVectorEnv
+
+        return ClassicVectorEnv(config, num_envs, seed)
+    from rl_speed.envs.ale_vector import AleVectorEnv
+
+    return AleVectorEnv(config, num_envs, seed, threads)

@@ -1,0 +1,36 @@
+"""What every env backend offers: E games in lockstep."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from rl_speed.records import EnvStep, Int64Array, UInt8Array
+
+
+class VectorEnv(Protocol):
+    """E copies of one game that take one action each per step.
+
+    Auto-reset is SAME_STEP: the step in which a game ends already returns the first frame of the next one.
+    `send` and `recv` split a step in two, so that the caller can work while the games run.
+    """
+
+    num_envs: int  # E
+    num_actions: int  # A
+
+    def reset(self) -> UInt8Array:
+        """Starts all games from their seeds; returns the first frames, uint8 [E, H, W]."""
+
+    def send(self, action: Int64Array) -> None:
+        """Begins a step with int64 [E] actions in 0..A-1."""
+
+    def recv(self) -> EnvStep:
+        """Ends the step that `send` began."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resumes, as tensors and numbers; not callable between `send` and `recv`."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> UInt8Array:
+        """Restores what `state_dict` returned; returns the present frames, uint8 [E, H, W]."""
+
+    def close(self) -> None:
+        """Gives back what the games hold; may be called twice."""

@@ -1,0 +1,17 @@
+"""Errors whose message is written for the user: the command line prints them without a traceback."""
+
+
+class UserError(Exception):
+    """Something the user can put right; the message names the thing, its value and the fix."""
+
+
+class ConfigError(UserError):
+    """A configuration that cannot be used."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be written or read."""
+
+
+class ActorError(UserError):
+    """An actor process failed or died; the message holds its index and its traceback."""

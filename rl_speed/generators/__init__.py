@@ -1,0 +1,1 @@
+"""Iterators of Rollout."""

@@ -1,0 +1,168 @@
+"""One process's share of playing: acts, steps its envs, and writes rollouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl_speed.clock import StageClock
+from rl_speed.config import EnvsConfig
+from rl_speed.envs.preprocessing import push_frame
+from rl_speed.envs.protocol import VectorEnv
+from rl_speed.policy import EpsilonGreedyPolicy
+from rl_speed.records import EnvStep, EpisodeEnd, Rollout
+
+
+@dataclass(frozen=True)
+class RolloutSpace:
+    """Preallocated tensors of one rollout; the fields are those of `Rollout`."""
+
+    frame: Tensor  # uint8 [T, E, H, W]
+    is_first: Tensor  # bool [T, E]
+    action: Tensor  # int64 [T, E]
+    reward: Tensor  # float32 [T, E]
+    terminated: Tensor  # bool [T, E]
+    truncated: Tensor  # bool [T, E]
+
+    @classmethod
+    def allocate(cls, steps: int, num_envs: int, config: EnvsConfig, *leading: int) -> RolloutSpace:
+        """New memory for rollouts of `steps` env steps, with `leading` axes in front.
+
+        The frames begin as 255 and the rewards as NaN, so that memory that nobody wrote shows.
+        """
+        shape = (*leading, steps, num_envs)
+        return cls(
+            frame=torch.full((*shape, config.frame_height, config.image_width), 255, dtype=torch.uint8),
+            is_first=torch.zeros(shape, dtype=torch.bool),
+            action=torch.full(shape, -1, dtype=torch.int64),
+            reward=torch.full(shape, torch.nan),
+            terminated=torch.zeros(shape, dtype=torch.bool),
+            truncated=torch.zeros(shape, dtype=torch.bool),
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields by name."""
+        return dict(vars(self))
+
+    def part(self, *index: Any) -> RolloutSpace:
+        """A view of every field at the same index."""
+        return RolloutSpace(**{name: tensor[index] for name, tensor in self.tensors().items()})
+
+    def rollout(self, episode_ends: tuple[EpisodeEnd, ...], env_steps: int) -> Rollout:
+        """This memory as a record."""
+        return Rollout(**self.tensors(), episode_ends=episode_ends, env_steps=env_steps)
+
+
+class Player:
+    """Plays E envs with a policy, one env step at a time.
+
+    A step is `begin` (act, and set the games going) and `finish` (wait for them, and write the transition). Between
+    the two the games may run on their own threads. The actions of a step are chosen right after the step before
+    arrived, so a gradient step taken in between acts one env step later.
+
+    Args:
+        env: E games.
+        policy: chooses the actions.
+        config: episodic life and reward clipping.
+        first_env: number of this player's first env among the envs of the run.
+        clock: charged with act and env.
+    """
+
+    def __init__(
+        self, env: VectorEnv, policy: EpsilonGreedyPolicy, config: EnvsConfig, first_env: int, clock: StageClock
+    ) -> None:
+        self._env, self._policy, self._config = env, policy, config
+        self._first_env, self._clock = first_env, clock
+        self._frame = torch.from_numpy(env.reset())  # uint8 [E, H, W]
+        num_envs, height, width = self._frame.shape
+        self._is_first = torch.ones(num_envs, dtype=torch.bool)
+        self._stack = torch.zeros((num_envs, config.frame_stack, height, width), dtype=torch.uint8)
+        self._return = np.zeros(num_envs)
+        self._length_env_steps = np.zeros(num_envs, dtype=np.int64)
+        self._action: Tensor | None = None  # int64 [E], of the step that has begun
+        self._arrived: EnvStep | None = None
+
+    def begin(self) -> None:
+        """Chooses actions for the present observation and sets the games going; once per step."""
+        if self._action is not None:
+            return
+        with self._clock.measure("act"):
+            self._stack = push_frame(self._stack, self._frame, self._is_first)
+            self._action = self._policy.act(self._stack)
+        with self._clock.measure("env"):
+            self._env.send(self._action.numpy())
+
+    def finish(self, space: RolloutSpace, t: int, env_steps: int) -> list[EpisodeEnd]:
+        """Waits for the games and writes row `t` of `space`.
+
+        Args:
+            space: memory of a rollout of E envs.
+            t: row.
+            env_steps: env steps of the run when this step has ended, for the episode ends.
+
+        Returns:
+            the games that ended.
+        """
+        assert self._action is not None, "finish without begin"
+        with self._clock.measure("env"):
+            step = self._arrived or self._env.recv()
+        self._arrived = None
+        terminated = step.terminated | step.life_lost if self._config.episodic_life else step.terminated
+        space.frame[t] = self._frame
+        space.is_first[t] = self._is_first
+        space.action[t] = self._action
+        reward = torch.from_numpy(step.reward)
+        space.reward[t] = reward.clamp(-1, 1) if self._config.clip_reward else reward
+        space.terminated[t] = torch.from_numpy(terminated)
+        space.truncated[t] = torch.from_numpy(step.truncated)
+        is_over = step.terminated | step.truncated
+        self._frame = torch.from_numpy(step.frame)
+        self._is_first = torch.from_numpy(is_over)
+        self._action = None
+        self._return += step.reward
+        self._length_env_steps += 1
+        return [self._end_episode(int(env), env_steps) for env in np.flatnonzero(is_over)]
+
+    def _end_episode(self, env: int, env_steps: int) -> EpisodeEnd:
+        end = EpisodeEnd(
+            self._first_env + env, float(self._return[env]), int(self._length_env_steps[env]), env_steps
+        )
+        self._return[env] = 0.0
+        self._length_env_steps[env] = 0
+        return end
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resumes. A step that has begun is waited for first, and kept for the next `finish`."""
+        if self._action is not None and self._arrived is None:
+            self._arrived = self._env.recv()
+        arrived = self._arrived
+        return {
+            "env": self._env.state_dict(),
+            "policy": self._policy.state_dict(),
+            "frame": self._frame,
+            "is_first": self._is_first,
+            "stack": self._stack,
+            "return": torch.from_numpy(self._return.copy()),
+            "length_env_steps": torch.from_numpy(self._length_env_steps.copy()),
+            "action": self._action,
+            "arrived": None if arrived is None else {k: torch.from_numpy(v) for k, v in vars(arrived).items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self._env.load_state_dict(state["env"])
+        self._policy.load_state_dict(state["policy"])
+        self._frame, self._is_first, self._stack = state["frame"], state["is_first"], state["stack"]
+        self._return = state["return"].numpy().copy()
+        self._length_env_steps = state["length_env_steps"].numpy().copy()
+        self._action = state["action"]
+        arrived = state["arrived"]
+        self._arrived = None if arrived is None else EnvStep(**{k: v.numpy() for k, v in arrived.items()})
+
+    def close(self) -> None:
+        """Closes the games."""
+        self._env.close()

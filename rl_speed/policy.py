@@ -1,0 +1,87 @@
+"""Acting: the epsilon schedule and epsilon-greedy choice, one draw per env."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rl_speed.config import ExplorationConfig
+
+
+def epsilon_at(env_steps: int, prefill_env_steps: int, config: ExplorationConfig) -> float:
+    """Epsilon after a number of env steps: flat during the prefill, then linear, then flat.
+
+    Args:
+        env_steps: env steps of the run, all envs together.
+        prefill_env_steps: env steps before the decay begins.
+        config: ends and length of the decay.
+
+    Returns:
+        epsilon, 0..1.
+    """
+    progress = (env_steps - prefill_env_steps) / config.decay_env_steps
+    share = min(max(progress, 0.0), 1.0)
+    return config.epsilon_start + (config.epsilon_end - config.epsilon_start) * share
+
+
+class EpsilonGreedyPolicy:
+    """Acts with a network's weights as they are now; `epsilon` is set from outside.
+
+    Args:
+        network: reads uint8 [E, K, H, W] and returns q_value [E, A].
+        num_actions: A.
+        seed: of the exploration draws.
+        device: where the network is.
+        use_bf16: run the network under bfloat16 autocast.
+        with_autograd: build the graph while acting (the `slow_grads` rung: slow for no gain).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_actions: int,
+        seed: int,
+        device: torch.device | str = "cpu",
+        use_bf16: bool = False,
+        with_autograd: bool = False,
+    ) -> None:
+        self.network = network
+        self.num_actions = num_actions
+        self.device = torch.device(device)
+        self.use_bf16 = use_bf16
+        self.with_autograd = with_autograd
+        self.epsilon = 1.0
+        # The draws stay on the CPU: the same seed explores alike on every device.
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def act(self, observation: Tensor) -> Tensor:
+        """Chooses one action per env; each env draws on its own.
+
+        Args:
+            observation: uint8 [E, K, H, W] on any device.
+
+        Returns:
+            int64 [E] on the CPU.
+        """
+        num_envs = observation.shape[0]
+        random_action = torch.randint(self.num_actions, (num_envs,), generator=self._generator)
+        is_random = torch.rand(num_envs, generator=self._generator) < self.epsilon
+        if bool(is_random.all()):
+            return random_action
+        with (
+            torch.set_grad_enabled(self.with_autograd),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16),
+        ):
+            q_value = self.network(observation.to(self.device, non_blocking=True))  # [E, A]
+        return torch.where(is_random, random_action, q_value.detach().argmax(dim=1).cpu())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resumes: epsilon and the exploration generator."""
+        return {"epsilon": self.epsilon, "generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self.epsilon = state["epsilon"]
+        self._generator.set_state(state["generator"])

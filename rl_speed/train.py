@@ -1,0 +1,494 @@
+"""Builds a run from its configuration and carries it out: the only place where objects are wired."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytorch_lightning as pl
+import torch
+import yaml
+from pytorch_lightning import Callback
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich.console import Console
+
+from rl_speed.callbacks import (
+    EpisodePrinter,
+    EpisodeStatistics,
+    EpsilonDecay,
+    FpsLogger,
+    InputStandardisation,
+    LearningRateDecay,
+    PriorityUpdate,
+    StopAtLimits,
+    StopAtReward,
+    TargetSync,
+    WeightPublisher,
+)
+from rl_speed.checkpoint import CheckpointWriter, ExperienceRestorer, read_model
+from rl_speed.clock import StageClock
+from rl_speed.config import RunConfig
+from rl_speed.dataset import ExperienceDataset
+from rl_speed.envs import make_env
+from rl_speed.errors import ConfigError, UserError
+from rl_speed.evaluation import play_games
+from rl_speed.generators.in_process import InProcessGenerator
+from rl_speed.generators.protocol import RolloutGenerator
+from rl_speed.generators.subprocess import SubprocessGenerator
+from rl_speed.machine import has_cpp_compiler, has_cuda, machine, usable_cores, versions
+from rl_speed.module import DQNModule
+from rl_speed.policy import EpsilonGreedyPolicy
+from rl_speed.progress import ProgressBar, clock_text
+from rl_speed.replay import Replay, ReplaySettings, ring_bytes
+
+
+@dataclass
+class Run:
+    """All objects of a run, wired."""
+
+    config: RunConfig
+    trainer: pl.Trainer
+    module: DQNModule
+    dataset: ExperienceDataset
+    statistics: EpisodeStatistics
+    fps: FpsLogger
+    stop_at_reward: StopAtReward
+    stop_at_limits: StopAtLimits
+    checkpoints: CheckpointWriter
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Threads:
+    """How the cores are shared out."""
+
+    learner: int
+    env: int  # of each process's vector env
+
+
+def plan_threads(config: RunConfig, cores: int) -> Threads:
+    """Shares the cores out so that the defaults add up to what there is.
+
+    Torch's threads spin at barriers: when envs and learner together ask for more threads than there are cores, an
+    update gets many times slower. So the learner takes what the envs leave.
+
+    Args:
+        config: explicit counts (not 0) are taken as they are.
+        cores: cores that may be used.
+    """
+    plays_apart = config.actors.kind == "subprocess"
+    overlaps = plays_apart or config.envs.backend == "ale_vector"
+    if plays_apart:
+        env = 1
+        taken = config.actors.count * max(config.actors.threads, env)
+    else:
+        env = min(max(1, cores // 2), config.envs.count)
+        taken = env if overlaps else 0
+    return Threads(
+        learner=config.update.threads or max(1, cores - taken),
+        env=config.envs.threads or env,
+    )
+
+
+def _seeds(config: RunConfig, rank: int, attempt: int) -> dict[str, Any]:
+    """Independent seeds for everything random in one rank; `attempt` differs after a resume with new games."""
+
+    def draw(*key: int) -> int:
+        return int(np.random.SeedSequence([config.seed, rank, *key]).generate_state(1)[0] >> 1)
+
+    return {
+        "policy": draw(1),
+        "replay": draw(2),
+        "env": draw(3),
+        "actors": [(draw(4, i, attempt), draw(5, i, attempt)) for i in range(config.actors.count)],
+    }
+
+
+def _device(config: RunConfig) -> torch.device:
+    wants = config.trainer.accelerator
+    if wants == "gpu" and not has_cuda():
+        raise ConfigError(
+            "trainer.accelerator = gpu, but CUDA does not work here; use --set trainer.accelerator=cpu, or see "
+            "`rl-speed doctor`"
+        )
+    return torch.device("cuda" if wants != "cpu" and has_cuda() else "cpu")
+
+
+def make_replay(config: RunConfig, seed: int, tell: Callable[[str], None]) -> Replay:
+    """Allocates the replay, after saying how much memory it takes.
+
+    Raises:
+        ConfigError: there is less memory than that, or no such device.
+    """
+    envs, settings = config.envs, config.replay
+    steps = settings.capacity_env_steps // config.total_envs
+    needed = ring_bytes(steps, config.total_envs, envs.frame_height, envs.image_width)
+    if settings.device != "cpu" and not has_cuda():
+        raise ConfigError(f"replay.device = {settings.device} needs CUDA, which does not work here; set it to cpu")
+    free = torch.cuda.mem_get_info()[0] if settings.device == "cuda" else psutil.virtual_memory().available
+    tell(f"replay: {steps * config.total_envs:,} transitions, {needed / 1e9:.2f} GB of {settings.device} memory")
+    if needed > free:
+        raise ConfigError(
+            f"replay.capacity_env_steps = {settings.capacity_env_steps} takes {needed / 1e9:.1f} GB, but only "
+            f"{free / 1e9:.1f} GB are free; lower it"
+        )
+    return Replay(
+        steps,
+        config.total_envs,
+        envs.frame_height,
+        envs.image_width,
+        ReplaySettings(
+            envs.frame_stack,
+            settings.n_step,
+            settings.gamma,
+            settings.priority_exponent,
+            settings.importance_exponent,
+        ),
+        seed,
+        device="cuda" if settings.device == "cuda" else "cpu",
+        pin_memory=settings.device == "pinned",
+    )
+
+
+class Stopwatch:
+    """Wall time of a run, earlier parts of a resumed run included."""
+
+    def __init__(self, earlier_seconds: float = 0.0) -> None:
+        self._start = time.monotonic() - earlier_seconds
+
+    def elapsed_seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._start
+
+
+class CloseGenerator(Callback):
+    """Ends games and actor processes, however the run ends; comes last."""
+
+    def __init__(self, generator: RolloutGenerator) -> None:
+        self._generator = generator
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """The normal end."""
+        self._generator.close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Every other end."""
+        self._generator.close()
+
+
+def build(
+    config: RunConfig,
+    stop: threading.Event,
+    watch: Stopwatch,
+    console: Console,
+    resume: Path | None = None,
+    version: int | None = None,
+) -> Run:
+    """Makes every object of a run.
+
+    Args:
+        config: the run.
+        stop: set when the run should end.
+        watch: the run's wall time.
+        console: where the user reads.
+        resume: folder of the checkpoint to go on from.
+        version: number of the run's folder; None: the next free one.
+    """
+    device = _device(config)
+    threads = plan_threads(config, usable_cores())
+    torch.set_num_threads(threads.learner)
+    if config.update.compile and device.type == "cpu" and not has_cpp_compiler():
+        console.print("no C++ compiler found, so the update is not compiled; install g++ to make it faster")
+        config = config.model_copy(update={"update": config.update.model_copy(update={"compile": False})})
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    attempt = 0 if resume is None else read_model(resume)["global_step"]
+    seeds = _seeds(config, rank, attempt)
+    torch.manual_seed(config.seed)
+
+    def tell(text: str) -> None:
+        if rank == 0:
+            console.print(text, highlight=False, soft_wrap=True)
+
+    replay = make_replay(config, seeds["replay"], tell)
+    clock = StageClock()
+    num_actions, env = _first_env(config, seeds["env"], threads.env)
+    module = DQNModule(config, num_actions, clock)
+    module.to(device)
+    policy = EpsilonGreedyPolicy(
+        module.online_network,
+        num_actions,
+        seeds["policy"],
+        device,
+        use_bf16=config.update.precision == "bf16",
+        with_autograd=config.update.slow_grads,
+    )
+    policy.epsilon = config.exploration.epsilon_start
+    generator: RolloutGenerator
+    if env is not None:
+        generator = InProcessGenerator(env, policy, config, clock)
+    else:
+        generator = SubprocessGenerator(config, policy, num_actions, seeds["actors"], threads.env, clock, stop)
+    dataset = ExperienceDataset(generator, replay, config, clock, stop)
+    logger = TensorBoardLogger(config.logging.directory, name="", version=version, default_hp_metric=False)
+    directory = Path(logger.log_dir)
+    statistics = EpisodeStatistics(config.stop, config.total_envs, dataset, watch.elapsed_seconds)
+    fps = FpsLogger(dataset, policy, clock, config.logging.every_seconds)
+    deadline = None if config.stop.max_seconds is None else time.monotonic() + config.stop.max_seconds
+    stop_at_reward = StopAtReward(statistics)
+    stop_at_limits = StopAtLimits(config.stop, dataset, stop, deadline)
+    checkpoints = CheckpointWriter(config, dataset, directory / "checkpoints", watch.elapsed_seconds, tell)
+    callbacks: list[Callback] = [] if resume is None else [ExperienceRestorer(dataset, resume, tell)]
+    callbacks.append(WeightPublisher(dataset))
+    if config.network.standardise:
+        callbacks.append(InputStandardisation(dataset))
+    callbacks += [fps, LearningRateDecay(config)]
+    if config.replay.priority_exponent > 0:
+        callbacks.append(PriorityUpdate(dataset, clock))
+    callbacks += [TargetSync(config), EpsilonDecay(config, dataset, policy), statistics]
+    if config.logging.print_episodes:
+        callbacks.append(EpisodePrinter(statistics, tell))
+    if config.logging.progress_bar:
+        callbacks.append(
+            ProgressBar(config.stop, dataset, policy, statistics, fps, watch.elapsed_seconds, console)
+        )
+    # Checkpoints after everything that changes with a batch, and before the processes are closed.
+    callbacks += [stop_at_reward, stop_at_limits, checkpoints, CloseGenerator(generator)]
+    trainer = pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=config.trainer.devices,
+        strategy="ddp" if config.trainer.devices > 1 else "auto",
+        precision="bf16-mixed" if config.update.precision == "bf16" else "32-true",
+        logger=logger,
+        callbacks=callbacks,
+        max_epochs=1,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1_000_000_000,
+        use_distributed_sampler=False,
+    )
+    return Run(
+        config, trainer, module, dataset, statistics, fps, stop_at_reward, stop_at_limits, checkpoints, directory
+    )
+
+
+def _first_env(config: RunConfig, seed: int, threads: int) -> tuple[int, Any]:
+    """Number of actions, and the games if they are played in this process."""
+    if config.actors.kind == "in_process":
+        env = make_env(config.envs, config.envs.count, seed, threads)
+        return env.num_actions, env
+    probe = make_env(config.envs, 1, seed, 1)
+    try:
+        return probe.num_actions, None
+    finally:
+        probe.close()
+
+
+@contextmanager
+def stop_on_signals(stop: threading.Event, tell: Callable[[str], None]) -> Iterator[dict[str, int]]:
+    """Lets Ctrl-C and SIGTERM end the run at the next batch; a second one ends the program at once.
+
+    Yields:
+        a dictionary that holds `signal` once one was received.
+    """
+    received: dict[str, int] = {}
+
+    def handle(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received["signal"] = number
+        stop.set()
+        tell("stopping: the run is being saved (once more to leave at once)")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _quiet_lightning() -> None:
+    """Silences advice that does not apply here: the loader has no workers by design, logs have their own axes."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for text in (".*does not have many workers.*", ".*treespec.*", ".*`isinstance.treespec.*", ".*barrier.*"):
+        warnings.filterwarnings("ignore", text)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    result: dict[str, Any]
+    directory: Path
+    signal: int | None
+
+
+def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Console | None = None) -> Outcome:
+    """Trains until the goal, a limit or a signal; then confirms on fresh games and writes result.json.
+
+    Args:
+        config: the run.
+        preset: its name, for the result.
+        resume: folder of the checkpoint to go on from; the run's own folder is used again.
+        console: where the user reads; standard output by default.
+
+    Returns:
+        the result and where it lies.
+
+    Raises:
+        UserError: with a sentence for the user.
+    """
+    console = console or Console()
+    _quiet_lightning()
+    stop = threading.Event()
+    earlier = 0.0 if resume is None else float(read_model(resume)["rl_speed"]["elapsed_seconds"])
+    version = None if resume is None else _version_of(resume, config)
+    watch = Stopwatch(earlier)
+
+    def tell(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    with stop_on_signals(stop, tell) as received:
+        run = build(config, stop, watch, console, resume, version)
+        try:
+            _start_folder(run, tell)
+            run.trainer.fit(
+                run.module,
+                train_dataloaders=run.dataset,
+                ckpt_path=None if resume is None else str(resume / "model.ckpt"),
+                weights_only=True,
+            )
+        finally:
+            run.dataset.generator.close()
+        seconds = watch.elapsed_seconds()
+        result = _result(run, preset, seconds)
+        if run.trainer.is_global_zero:
+            _write_result(run, result)
+            if not stop.is_set() and config.stop.confirm_episodes:
+                result["confirmation"] = _confirm(run, tell)
+                _write_result(run, result)
+            tell(last_line(result))
+            if run.checkpoints.error is not None:
+                raise run.checkpoints.error
+    return Outcome(result, run.directory, received.get("signal"))
+
+
+def _version_of(checkpoint: Path, config: RunConfig) -> int | None:
+    """The number of the run that a checkpoint lies in; None if it lies elsewhere."""
+    run = checkpoint.resolve().parent.parent
+    if run.parent != Path(config.logging.directory).resolve():
+        return None
+    name, _, number = run.name.partition("_")
+    return int(number) if name == "version" and number.isdigit() else None
+
+
+def _start_folder(run: Run, tell: Callable[[str], None]) -> None:
+    """Makes the run's folder and writes the configuration into it."""
+    if not run.trainer.is_global_zero:
+        return
+    try:
+        run.directory.mkdir(parents=True, exist_ok=True)
+        (run.directory / "config.yaml").write_text(
+            yaml.safe_dump(run.config.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
+        )
+    except OSError as error:
+        raise UserError(
+            f"logging.directory = {run.config.logging.directory!r} cannot be written ({error}); choose another folder"
+        ) from None
+    tell(f"logs: {run.directory}")
+
+
+def _confirm(run: Run, tell: Callable[[str], None]) -> dict[str, float]:
+    """Plays fresh games with the final weights, off the clock."""
+    stop = run.config.stop
+    tell(f"confirming over {stop.confirm_episodes} games at epsilon {stop.confirm_epsilon:g} ...")
+    network = run.module.online_network.eval()
+    cores = usable_cores()
+    torch.set_num_threads(cores)
+    # A seed that no training env had.
+    seed = int(np.random.SeedSequence([run.config.seed, 6]).generate_state(1)[0] >> 1)
+    return play_games(network, run.config, stop.confirm_episodes, stop.confirm_epsilon, seed, cores).summary()
+
+
+def _result(run: Run, preset: str, seconds: float) -> dict[str, Any]:
+    """What result.json holds; see docs/metrics.md."""
+    config, statistics, fps = run.config, run.statistics, run.fps
+    env_steps = run.dataset.generator.env_steps
+    gradient_steps = run.trainer.global_step
+    is_solved = run.stop_at_reward.is_solved
+    reason = "solved" if is_solved else run.stop_at_limits.reason or "interrupted"
+    steady = fps.steady_env_steps_per_second()
+    return {
+        "solved": is_solved,
+        "stop_reason": reason,
+        "seconds": round(seconds, 3),
+        "env_steps": env_steps,
+        "frames": env_steps * config.envs.frame_skip,
+        "gradient_steps": gradient_steps,
+        "episodes": statistics.episodes,
+        "avg_reward": statistics.average_return,
+        "clocks": statistics.clocks,
+        "env_steps_per_second": {"prefill": fps.prefill_env_steps_per_second(), "steady": steady},
+        "gradient_steps_per_second": fps.steady_gradient_steps_per_second(gradient_steps),
+        "time_shares": fps.time_shares(),
+        "confirmation": None,
+        "checkpoint": str(run.checkpoints.newest) if run.checkpoints.newest else None,
+        "config": config.model_dump(mode="json"),
+        "preset": preset,
+        "seed": config.seed,
+        "versions": versions(),
+        "machine": machine(),
+    }
+
+
+def _write_result(run: Run, result: dict[str, Any]) -> None:
+    path = run.directory / "result.json"
+    temporary = path.with_suffix(".partial")
+    try:
+        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"result {path} cannot be written ({error}); make room or choose another folder") from None
+
+
+def last_line(result: dict[str, Any]) -> str:
+    """The sentence that a run ends with."""
+    counts = (
+        f"{clock_text(result['seconds'])}, {result['episodes']} episodes, {result['env_steps']:,} env steps, "
+        f"{result['gradient_steps']:,} gradient steps"
+    )
+    average = "none" if result["avg_reward"] is None else f"{result['avg_reward']:.2f}"
+    reward = result["config"]["stop"]["reward"]
+    if result["solved"]:
+        line = f"SOLVED in {counts}: avg_reward {average} >= {reward:g}"
+    else:
+        line = f"NOT SOLVED ({result['stop_reason']}) after {counts}: avg_reward {average} of {reward:g}"
+    confirmation = result["confirmation"]
+    if confirmation:
+        line += (
+            f"; confirmation over {confirmation['episodes']} games: {confirmation['mean']:.2f} "
+            f"+- {confirmation['std']:.2f}"
+        )
+        if result["solved"] and confirmation["mean"] < reward - 0.5:
+            line += " (the confirmation does not bear the stop out)"
+    return line + f"; checkpoint {result['checkpoint']}"
