@@ -284,6 +284,12 @@ class StopAtLimits(Callback):
         if trainer.strategy.reduce_boolean_decision(self.reason is not None, all=False):
             trainer.should_stop = True
 
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The dataset has ended: the run was asked to stop while it waited for experience."""
+        if self._stop.is_set():
+            self.reason = "interrupted"
+            trainer.should_stop = True
+
 
 class FpsLogger(Callback):
     """Speed over a sliding window, loss and epsilon, and where the time goes; the prefill is counted apart.

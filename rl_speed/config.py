@@ -157,7 +157,7 @@ class UpdateConfig(Section):
     target_sync_rate: float | None = Field(
         None, gt=0, le=1, description="soft sync instead: share of the online weights taken per batch"
     )
-    precision: Literal["32", "bf16"] = Field("32", description="bf16: autocast to bfloat16")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast to bfloat16")
     compile: bool = Field(False, description="torch.compile the loss (needs a C++ compiler on the CPU)")
     uint8_to_device: bool = Field(True, description="false: frames become float32 before they are transferred")
     slow_grads: bool = Field(False, description="the mistake to measure: autograd on in acting and targets")
@@ -295,7 +295,7 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in configs_directory().glob("*.yaml"))
 
 
-def _read_yaml(source: str) -> dict[str, Any]:
+def _read_yaml(source: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
     """Reads a preset by name or a file by path, with the chain of files that it extends underneath."""
     by_name = configs_directory() / f"{source}.yaml"
     path = by_name if by_name.is_file() else Path(source)
@@ -317,9 +317,11 @@ def _read_yaml(source: str) -> dict[str, Any]:
     parent = content.pop("extends", None)
     if parent is None:
         return content
-    if not isinstance(parent, str) or parent == source:
-        raise ConfigError(f"config {source!r}: extends = {parent!r} must name another preset or file")
-    return merge(_read_yaml(parent), content)
+    if not isinstance(parent, str) or parent in (source, *extended_by):
+        raise ConfigError(
+            f"config {source!r}: extends = {parent!r} must name another preset or file, and not one that extends this"
+        )
+    return merge(_read_yaml(parent, (source, *extended_by)), content)
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

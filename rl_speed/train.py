@@ -272,7 +272,8 @@ def build(
         precision="bf16-mixed" if config.update.precision == "bf16" else "32-true",
         logger=logger,
         callbacks=callbacks,
-        max_epochs=1,
+        # A finished epoch would end a resumed run at once; epochs mean nothing here.
+        max_epochs=-1,
         limit_val_batches=0,
         num_sanity_val_steps=0,
         enable_checkpointing=False,

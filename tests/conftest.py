@@ -1,0 +1,99 @@
+"""Fixtures: a scripted env whose every value is known, and a configuration small enough for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+# Before torch is imported: tests that start processes must not ask for more threads than cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+import torch
+
+from rl_speed.config import RunConfig, merge, validate
+from rl_speed.records import EnvStep
+
+
+class CountingEnv:
+    """E scripted games: the pixel is the number of the frame, the reward is the number of the env step.
+
+    Env e's episodes end after `lengths[e]` env steps each; the ends alternate between terminated and truncated
+    where `truncates` says so. Frames are numbered on over all episodes, so every frame is told apart.
+    """
+
+    num_actions = 3
+
+    def __init__(self, lengths: list[int], height: int = 20, width: int = 20, truncates: bool = False) -> None:
+        self.num_envs = len(lengths)
+        self.lengths, self.truncates = lengths, truncates
+        self.shape = (height, width)
+        self.frame_number = np.zeros(self.num_envs, dtype=np.int64)
+        self.in_episode = np.zeros(self.num_envs, dtype=np.int64)
+        self.total = 0
+        self.action: np.ndarray | None = None
+        self.actions: list[np.ndarray] = []
+        self.is_closed = False
+
+    def _frames(self) -> np.ndarray:
+        return np.broadcast_to(
+            (self.frame_number % 256).astype(np.uint8)[:, None, None], (self.num_envs, *self.shape)
+        ).copy()
+
+    def reset(self) -> np.ndarray:
+        return self._frames()
+
+    def send(self, action: np.ndarray) -> None:
+        assert self.action is None, "send twice"
+        self.action = action
+
+    def recv(self) -> EnvStep:
+        assert self.action is not None, "recv without send"
+        self.actions.append(self.action)
+        self.action = None
+        self.total += 1
+        self.frame_number += 1
+        self.in_episode += 1
+        is_over = self.in_episode == np.array(self.lengths)
+        self.in_episode[is_over] = 0
+        none = np.zeros(self.num_envs, dtype=np.bool_)
+        return EnvStep(
+            frame=self._frames(),
+            reward=np.full(self.num_envs, float(self.total), dtype=np.float32),
+            terminated=none if self.truncates else is_over,
+            truncated=is_over if self.truncates else none,
+            life_lost=none,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"frame_number": torch.from_numpy(self.frame_number.copy()), "total": self.total}
+
+    def load_state_dict(self, state: dict[str, Any]) -> np.ndarray:
+        self.frame_number, self.total = state["frame_number"].numpy().copy(), state["total"]
+        return self._frames()
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+TINY: dict[str, Any] = {
+    "envs": {"image_height": 20, "image_width": 20, "frame_stack": 2, "clip_reward": False, "noop_max": 0},
+    "replay": {"capacity_env_steps": 400, "prefill_env_steps": 40, "n_step": 2},
+    "network": {"channels": (4,), "kernels": (4,), "strides": (4,), "hidden": 8},
+    "update": {"batch_size": 8, "target_sync_gradient_steps": 10},
+    "stop": {"confirm_episodes": 0},
+    "logging": {"progress_bar": False},
+    "trainer": {"accelerator": "cpu"},
+}
+
+
+@pytest.fixture
+def tiny_config() -> Callable[..., RunConfig]:
+    """A function that lays changes over the tiny configuration."""
+
+    def make(**changes: Any) -> RunConfig:
+        return validate(merge(TINY, changes))
+
+    return make

@@ -1,0 +1,213 @@
+"""Schedules, statistics and stops, each against literal numbers."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from rl_speed.callbacks import (
+    EpisodePrinter,
+    EpisodeStatistics,
+    EpsilonDecay,
+    FpsLogger,
+    LearningRateDecay,
+    StopAtLimits,
+    StopAtReward,
+    TargetSync,
+)
+from rl_speed.clock import StageClock
+from rl_speed.config import StopConfig
+from rl_speed.module import DQNModule
+from rl_speed.records import EpisodeEnd
+
+
+def fake_trainer(global_step=0):
+    strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all=True: decision)
+    return SimpleNamespace(
+        global_step=global_step, should_stop=False, strategy=strategy, world_size=1, logger=None, global_rank=0
+    )
+
+
+def fake_dataset(env_steps=0, ends=()):
+    pending = list(ends)
+
+    def take():
+        taken = pending[:]
+        pending.clear()
+        return taken
+
+    return SimpleNamespace(generator=SimpleNamespace(env_steps=env_steps), take_episode_ends=take)
+
+
+def make_statistics(window=4, envs=2, reward=19.5, dataset=None):
+    config = StopConfig(window_episodes=window, reward=reward)
+    return EpisodeStatistics(config, envs, dataset or fake_dataset(), elapsed_seconds=lambda: 12.5)
+
+
+def end(value, env=0, env_steps=100):
+    return EpisodeEnd(env, value, 50, env_steps)
+
+
+def test_the_mean_is_over_the_window_only():
+    statistics = make_statistics(window=3)
+    for value in (-21, 1, 2, 3):
+        statistics.count(end(value), 0)
+    assert statistics.average_return == 2.0
+    assert statistics.episodes == 4
+
+
+def test_solved_needs_a_full_window_and_a_game_of_every_env():
+    statistics = make_statistics(window=4, envs=2)
+    for _ in range(3):
+        statistics.count(end(21, env=0), 0)
+    assert not statistics.is_solved
+    statistics.count(end(21, env=0), 0)
+    # Four games, but env 1 is still playing its first: short games end first.
+    assert not statistics.is_solved
+    statistics.count(end(21, env=1), 0)
+    assert statistics.is_solved
+
+
+@pytest.mark.parametrize(("values", "expected"), [((19, 20, 19, 20), True), ((19, 20, 19, 19), False)])
+def test_the_goal_itself_is_enough(values, expected):
+    statistics = make_statistics(window=4, envs=1)
+    for value in values:
+        statistics.count(end(value), 0)
+    assert statistics.is_solved == expected
+
+
+def test_clocks_note_when_each_criterion_was_first_met():
+    statistics = make_statistics(window=2, envs=1)
+    for number, value in enumerate([17, 18, 18, 20, 21, 21]):
+        statistics.count(end(value, env_steps=1000 * number), number)
+    assert statistics.clocks["mean100_18"] == {"seconds": 12.5, "env_steps": 2000, "gradient_steps": 2}
+    # The exponential mean starts at the first return, 17.
+    assert statistics.clocks["ema_17"]["env_steps"] == 0
+    assert statistics.clocks["mean100_19_5"]["env_steps"] == 4000
+
+
+def test_the_exponential_mean_by_hand():
+    statistics = make_statistics()
+    for value in (10, 20, 0):
+        statistics.count(end(value), 0)
+    assert statistics.ema == pytest.approx(0.98 * (0.98 * 10 + 0.02 * 20))
+
+
+def test_statistics_resume():
+    first, second = make_statistics(), make_statistics()
+    for number in range(7):
+        first.count(end(number, env=number % 2), number)
+    second.load_state_dict(first.state_dict())
+    for statistics in (first, second):
+        statistics.count(end(30, env=1), 9)
+    assert first.state_dict() == second.state_dict()
+    assert first.average_return == second.average_return
+
+
+def test_the_run_stops_at_the_goal():
+    dataset = fake_dataset(ends=[end(21), end(21)])
+    statistics = make_statistics(window=2, envs=1, dataset=dataset)
+    stop, trainer = StopAtReward(statistics), fake_trainer()
+    stop.on_train_batch_end(trainer)
+    assert not trainer.should_stop
+    statistics.on_train_batch_end(trainer)
+    stop.on_train_batch_end(trainer)
+    assert trainer.should_stop
+    assert stop.is_solved
+
+
+@pytest.mark.parametrize(
+    ("changes", "env_steps", "gradient_steps", "is_set", "reason"),
+    [
+        ({}, 10**9, 10**9, False, None),
+        ({"max_env_steps": 100}, 99, 0, False, None),
+        ({"max_env_steps": 100}, 100, 0, False, "max_env_steps"),
+        ({"max_gradient_steps": 5}, 0, 5, False, "max_gradient_steps"),
+        ({}, 0, 0, True, "interrupted"),
+    ],
+)
+def test_limits(changes, env_steps, gradient_steps, is_set, reason):
+    event = threading.Event()
+    if is_set:
+        event.set()
+    limits = StopAtLimits(StopConfig(**changes), fake_dataset(env_steps), event, deadline=None)
+    trainer = fake_trainer(gradient_steps)
+    limits.on_train_batch_end(trainer)
+    assert (limits.reason, trainer.should_stop) == (reason, reason is not None)
+
+
+def test_a_deadline_that_has_passed_ends_the_run():
+    limits = StopAtLimits(StopConfig(), fake_dataset(), threading.Event(), deadline=0.0)
+    trainer = fake_trainer()
+    limits.on_train_batch_end(trainer)
+    assert limits.reason == "max_seconds"
+
+
+def test_epsilon_follows_env_steps_not_frames_or_gradient_steps(tiny_config):
+    config = tiny_config(exploration={"epsilon_start": 1.0, "epsilon_end": 0.0, "decay_env_steps": 100})
+    policy = SimpleNamespace(epsilon=1.0)
+    callback = EpsilonDecay(config, fake_dataset(env_steps=40 + 25), policy)
+    callback.on_train_batch_end(fake_trainer(global_step=10**6))
+    assert policy.epsilon == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(("gradient_step", "is_synced"), [(9, False), (10, True), (20, True)])
+def test_the_target_is_synced_every_so_many_gradient_steps(tiny_config, gradient_step, is_synced):
+    config = tiny_config()
+    module = DQNModule(config, 3, StageClock())
+    with torch.no_grad():
+        module.online_network.advantage.bias += 1.0
+    TargetSync(config).on_train_batch_end(fake_trainer(gradient_step), module)
+    same = torch.equal(module.online_network.advantage.bias, module.target_network.advantage.bias)
+    assert same == is_synced
+
+
+def test_a_soft_sync_moves_by_its_rate(tiny_config):
+    config = tiny_config(update={"target_sync_rate": 0.25})
+    module = DQNModule(config, 3, StageClock())
+    before = module.target_network.advantage.bias.clone()
+    with torch.no_grad():
+        module.online_network.advantage.bias += 1.0
+    TargetSync(config).on_train_batch_end(fake_trainer(1), module)
+    assert torch.allclose(module.target_network.advantage.bias, before + 0.25)
+
+
+def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
+    config = tiny_config(
+        update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "decay_gradient_steps": 100}
+    )
+    module = DQNModule(config, 3, StageClock())
+    optimizer = module.configure_optimizers()
+    monkeypatch.setattr(module, "optimizers", lambda: optimizer)
+    for gradient_step, expected in ((0, 1e-3), (50, 5.5e-4), (100, 1e-4), (1000, 1e-4)):
+        LearningRateDecay(config).on_train_batch_start(fake_trainer(gradient_step), module)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+
+
+def test_fps_is_of_the_window_and_leaves_the_prefill_out(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("rl_speed.callbacks.time.perf_counter", lambda: now[0])
+    dataset = fake_dataset(0)
+    fps = FpsLogger(dataset, SimpleNamespace(epsilon=1.0), StageClock(), every_seconds=2.0)
+    trainer, outputs = fake_trainer(), {"loss": torch.tensor([1.0])}
+    fps.on_train_start(trainer, None)
+    now[0], dataset.generator.env_steps = 110.0, 5000  # ten seconds of prefill
+    fps.on_train_batch_start(trainer)
+    for second, env_steps in ((1.0, 5100), (2.0, 5200), (3.0, 5250), (4.0, 5300)):
+        now[0], dataset.generator.env_steps = 110.0 + second, env_steps
+        trainer.global_step = env_steps - 5000
+        fps.on_train_batch_start(trainer)
+        fps.on_train_batch_end(trainer, None, outputs)
+    assert fps.env_steps_per_second == pytest.approx(50.0)
+    assert fps.prefill_env_steps_per_second() == pytest.approx(500.0)
+    assert fps.steady_env_steps_per_second() == pytest.approx(75.0)
+    assert fps.steady_gradient_steps_per_second(300) == pytest.approx(75.0)
+
+
+def test_episode_lines_number_the_games():
+    dataset = fake_dataset(ends=[end(-21), end(3, env=1)])
+    statistics, lines = make_statistics(dataset=dataset), []
+    statistics.on_train_batch_end(fake_trainer())
+    EpisodePrinter(statistics, lines.append).on_train_batch_end(fake_trainer())
+    assert [line.split(",")[0] for line in lines] == ["episode 1: reward -21", "episode 2: reward 3"]

@@ -1,0 +1,173 @@
+"""Generators on the scripted env and on ale-py, in this process and in others."""
+
+import os
+import signal
+import threading
+import time
+
+import psutil
+import pytest
+import torch
+
+from rl_speed.clock import StageClock
+from rl_speed.errors import ActorError
+from rl_speed.generators.in_process import InProcessGenerator
+from rl_speed.generators.subprocess import SubprocessGenerator
+from rl_speed.network import QNetwork
+from rl_speed.policy import EpsilonGreedyPolicy
+from tests.conftest import CountingEnv
+
+
+def make_in_process(config, env):
+    policy = EpsilonGreedyPolicy(torch.nn.Identity(), env.num_actions, seed=0)
+    return InProcessGenerator(env, policy, config, StageClock())
+
+
+def test_rollouts_follow_one_another_without_a_gap(tiny_config):
+    config = tiny_config(actors={"rollout_env_steps": 3})
+    generator = make_in_process(config, CountingEnv([4, 6]))
+    rollouts = [vars(next(generator)).copy() for _ in range(1)]
+    assert rollouts[0]["frame"][:, :, 0, 0].tolist() == [[0, 0], [1, 1], [2, 2]]
+    second = next(generator)
+    assert second.frame[:, :, 0, 0].tolist() == [[3, 3], [4, 4], [5, 5]]
+    assert second.is_first.tolist() == [[False, False], [True, False], [False, False]]
+    assert second.terminated.tolist() == [[True, False], [False, False], [False, True]]
+    assert second.reward.tolist() == [[4, 4], [5, 5], [6, 6]]
+    assert second.env_steps == generator.env_steps == 12
+
+
+def test_episode_ends_hold_raw_returns_and_lengths(tiny_config):
+    config = tiny_config(actors={"rollout_env_steps": 6}, envs={"clip_reward": True})
+    rollout = next(make_in_process(config, CountingEnv([4, 6])))
+    ends = [(end.env, end.episode_return, end.episode_length_env_steps, end.env_steps) for end in rollout.episode_ends]
+    assert ends == [(0, 1 + 2 + 3 + 4, 4, 8), (1, 21, 6, 12)]
+    # What is learned from is clipped; what is reported is not.
+    assert rollout.reward.max() == 1.0
+
+
+def test_the_games_go_on_while_the_caller_works(tiny_config):
+    env = CountingEnv([100])
+    generator = make_in_process(tiny_config(), env)
+    next(generator)
+    assert env.action is not None
+
+
+def test_a_generator_resumes_in_the_middle_of_a_step(tiny_config):
+    config = tiny_config()
+    first = make_in_process(config, CountingEnv([100, 100]))
+    second = make_in_process(config, CountingEnv([100, 100]))
+    for _ in range(5):
+        next(first)
+    second.load_state_dict(first.state_dict())
+    for _ in range(3):
+        a, b = next(first), next(second)
+        assert torch.equal(a.frame, b.frame)
+        assert torch.equal(a.action, b.action)
+        assert a.env_steps == b.env_steps
+
+
+def make_subprocess(config, stop=None):
+    torch.manual_seed(0)
+    envs = config.envs
+    network = QNetwork(config.network, envs.frame_stack, envs.frame_height, envs.image_width, 6)
+    policy = EpsilonGreedyPolicy(network, 6, seed=0)
+    seeds = [(10 + i, 20 + i) for i in range(config.actors.count)]
+    return SubprocessGenerator(config, policy, 6, seeds, 1, StageClock(), stop or threading.Event())
+
+
+@pytest.fixture
+def two_actors(tiny_config):
+    config = tiny_config(
+        envs={"count": 2},
+        actors={"kind": "subprocess", "count": 2, "rollout_env_steps": 4, "timeout_seconds": 30.0},
+        replay={"capacity_env_steps": 2000, "prefill_env_steps": 200},
+    )
+    generator = make_subprocess(config)
+    yield generator
+    generator.close()
+
+
+def test_actors_write_every_cell_of_a_rollout(two_actors):
+    for round_number in range(1, 4):
+        rollout = next(two_actors)
+        assert rollout.env_steps == 16 * round_number
+        assert rollout.action.shape == (4, 4)
+        assert rollout.action.min() >= 0
+        assert not rollout.reward.isnan().any()
+        assert rollout.is_first.any() == (round_number == 1)
+    # Different seeds: no two envs show the same.
+    assert len({rollout.frame[:, e].numpy().tobytes() for e in range(4)}) > 1
+
+
+def test_actors_act_with_the_weights_that_were_staged(two_actors):
+    network = two_actors._policy.network
+    two_actors._policy.epsilon = 0.0
+    for favourite in (4, 1):
+        with torch.no_grad():
+            network.advantage.weight.zero_()
+            network.advantage.bias.zero_()
+            network.advantage.bias[favourite] = 1.0
+        two_actors.stage_weights(network)
+        # One rollout is under way with the weights before, and one step was chosen ahead in it.
+        for _ in range(3):
+            rollout = next(two_actors)
+        assert rollout.action[1:].unique().tolist() == [favourite]
+
+
+def test_closing_leaves_no_process(two_actors):
+    next(two_actors)
+    pids = [process.pid for process in two_actors._processes]
+    two_actors.close()
+    two_actors.close()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_killed_actor_is_reported_at_once(two_actors):
+    next(two_actors)
+    os.kill(two_actors._processes[1].pid, signal.SIGKILL)
+    start = time.monotonic()
+    with pytest.raises(ActorError, match="actor 1 was killed by signal 9"):
+        for _ in range(5):
+            next(two_actors)
+    assert time.monotonic() - start < 10
+
+
+def test_a_failing_actor_sends_its_traceback(tiny_config):
+    config = tiny_config(
+        envs={"count": 2}, actors={"kind": "subprocess"}, replay={"capacity_env_steps": 2000, "prefill_env_steps": 200}
+    )
+    # model_copy does not validate: the actor meets a game that is not there.
+    broken = config.model_copy(update={"envs": config.envs.model_copy(update={"game": "no_such_game"})})
+    generator = make_subprocess(broken)
+    with pytest.raises(ActorError, match="actor 0 failed; its traceback:\nTraceback"):
+        next(generator)
+    generator.close()
+
+
+def test_waiting_ends_when_the_run_is_stopped(two_actors):
+    two_actors._stop.set()
+    with pytest.raises(StopIteration):
+        for _ in range(100):
+            next(two_actors)
+
+
+def test_a_run_with_actors_does_not_depend_on_who_was_faster(tiny_config):
+    config = tiny_config(
+        envs={"count": 2},
+        actors={"kind": "subprocess", "count": 2, "rollout_env_steps": 4},
+        replay={"capacity_env_steps": 2000, "prefill_env_steps": 200},
+    )
+    frames = []
+    for delay in (0.0, 0.05):
+        generator = make_subprocess(config)
+        generator._policy.epsilon = 0.3
+        collected = []
+        for _ in range(6):
+            rollout = next(generator)
+            collected.append((rollout.frame.clone(), rollout.action.clone()))
+            time.sleep(delay)
+        frames.append(collected)
+        generator.close()
+    for first, second in zip(*frames, strict=True):
+        assert torch.equal(first[0], second[0])
+        assert torch.equal(first[1], second[1])

@@ -1,0 +1,71 @@
+"""Epsilon and the draws of exploration."""
+
+import pytest
+import torch
+
+from rl_speed.config import ExplorationConfig
+from rl_speed.policy import EpsilonGreedyPolicy, epsilon_at
+
+
+@pytest.mark.parametrize(
+    ("env_steps", "expected"),
+    [(0, 1.0), (1000, 1.0), (1500, 0.55), (2000, 0.1), (1_000_000, 0.1)],
+)
+def test_epsilon_is_flat_then_falls_then_is_flat(env_steps, expected):
+    config = ExplorationConfig(epsilon_start=1.0, epsilon_end=0.1, decay_env_steps=1000)
+    assert epsilon_at(env_steps, prefill_env_steps=1000, config=config) == pytest.approx(expected)
+
+
+class FirstPixel(torch.nn.Module):
+    """Values one action by the observation's first pixel."""
+
+    def forward(self, observation):
+        return torch.nn.functional.one_hot(observation[:, 0, 0, 0].long(), 4).float()
+
+
+def make_policy(epsilon, seed=0):
+    policy = EpsilonGreedyPolicy(FirstPixel(), 4, seed)
+    policy.epsilon = epsilon
+    return policy
+
+
+def test_greedy_takes_each_envs_best_action():
+    observation = torch.tensor([3, 0, 2], dtype=torch.uint8)[:, None, None, None]
+    assert make_policy(0.0).act(observation).tolist() == [3, 0, 2]
+
+
+def test_each_env_explores_on_its_own():
+    observation = torch.zeros((1000, 1, 1, 1), dtype=torch.uint8)
+    action = make_policy(0.5).act(observation)
+    # Half explore, and a quarter of those draw action 0 again.
+    assert (action != 0).float().mean().item() == pytest.approx(0.375, abs=0.05)
+
+
+def test_random_actions_are_uniform():
+    observation = torch.zeros((4000, 1, 1, 1), dtype=torch.uint8)
+    count = torch.bincount(make_policy(1.0).act(observation), minlength=4)
+    assert count.min() > 850
+
+
+def test_the_draws_resume():
+    observation = torch.zeros((50, 1, 1, 1), dtype=torch.uint8)
+    first, second = make_policy(0.5, seed=1), make_policy(0.5, seed=2)
+    first.act(observation)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first.act(observation), second.act(observation))
+
+
+def test_autograd_is_on_only_if_asked():
+    seen = []
+
+    class Probe(torch.nn.Module):
+        def forward(self, observation):
+            seen.append(torch.is_grad_enabled())
+            return torch.zeros(len(observation), 2)
+
+    observation = torch.zeros((1, 1, 1, 1), dtype=torch.uint8)
+    for with_autograd in (False, True):
+        policy = EpsilonGreedyPolicy(Probe(), 2, seed=0, with_autograd=with_autograd)
+        policy.epsilon = 0.0
+        policy.act(observation)
+    assert seen == [False, True]

@@ -1,0 +1,184 @@
+"""The ring against a scripted env: literal tables for the edges, a slow loop for everything else."""
+
+import pytest
+import torch
+
+from rl_speed.clock import StageClock
+from rl_speed.generators.player import Player, RolloutSpace
+from rl_speed.policy import EpsilonGreedyPolicy
+from rl_speed.replay import Replay, ReplaySettings
+from tests.conftest import CountingEnv
+
+
+def fill(config, env, steps, replay, rollout_steps=1):
+    """Plays `steps` env steps of each env into the replay."""
+    policy = EpsilonGreedyPolicy(torch.nn.Identity(), env.num_actions, seed=0)
+    player = Player(env, policy, config.envs, first_env=0, clock=StageClock())
+    for _ in range(steps // rollout_steps):
+        space = RolloutSpace.allocate(rollout_steps, env.num_envs, config.envs)
+        for t in range(rollout_steps):
+            player.begin()
+            player.finish(space, t, env_steps=0)
+        replay.append(space.rollout((), 0))
+
+
+def make_replay(steps=12, envs=1, stack=3, n_step=2, **settings):
+    return Replay(steps, envs, 20, 20, ReplaySettings(stack, n_step, 0.5, **settings), seed=0)
+
+
+def gather(replay, rows, env=0):
+    place = torch.tensor(rows) % replay.steps
+    return replay._gather(place, torch.full((len(rows),), env))
+
+
+def pixels(observation):
+    """[B, K, H, W] -> the number of each frame."""
+    assert (observation == observation[:, :, :1, :1]).all()
+    return observation[:, :, 0, 0].tolist()
+
+
+def test_stacks_never_reach_over_the_start_of_an_episode(tiny_config):
+    # Episodes of 4 env steps: frames 0-3, 4-7, 8-11. Missing frames are zero.
+    config = tiny_config(envs={"frame_stack": 3})
+    replay = make_replay()
+    fill(config, CountingEnv([4]), 10, replay)
+    assert pixels(gather(replay, [2, 3, 4, 5, 6, 7])["observation"]) == [
+        [0, 1, 2], [1, 2, 3], [0, 0, 4], [0, 4, 5], [4, 5, 6], [5, 6, 7],
+    ]  # fmt: skip
+
+
+def test_windows_end_with_the_episode(tiny_config):
+    config = tiny_config(envs={"frame_stack": 3})
+    replay = make_replay()
+    fill(config, CountingEnv([4]), 10, replay)
+    # Row r earns reward r + 1; rows 3 and 7 are terminal; gamma is 0.5.
+    sample = gather(replay, [0, 1, 2, 3, 4])
+    assert sample["n_step_return"].tolist() == [1 + 1, 2 + 1.5, 3 + 2, 4, 5 + 3]
+    assert sample["bootstrap_discount"].tolist() == [0.25, 0.25, 0, 0, 0.25]
+    assert sample["is_valid"].all()
+
+
+def test_a_truncation_bootstraps_from_the_last_observation_that_is_known(tiny_config):
+    config = tiny_config(envs={"frame_stack": 3})
+    replay = make_replay(n_step=3)
+    fill(config, CountingEnv([4], truncates=True), 10, replay)
+    # Row 3 is truncated: what would follow it is gone. Windows that meet it end before it.
+    sample = gather(replay, [0, 1, 2, 3, 4])
+    assert sample["is_valid"].tolist() == [True, True, True, False, True]
+    assert sample["n_step_return"].tolist() == [1 + 1 + 0.75, 2 + 1.5, 3, 0, 5 + 3 + 7 / 4]
+    assert sample["bootstrap_discount"].tolist() == [0.125, 0.25, 0.5, 1.0, 0.125]
+    assert pixels(sample["next_observation"])[:3] == [[1, 2, 3], [1, 2, 3], [1, 2, 3]]
+
+
+def test_what_is_appended_after_a_cut_is_not_reached(tiny_config):
+    config = tiny_config(envs={"frame_stack": 3})
+    replay = make_replay(n_step=3)
+    fill(config, CountingEnv([100]), 5, replay)
+    replay.cut()
+    fill(config, CountingEnv([100]), 5, replay)
+    sample = gather(replay, [2, 3, 4])
+    assert sample["is_valid"].tolist() == [True, True, False]
+    assert sample["n_step_return"].tolist() == [3 + 2, 4, 0]
+    # The stack of the first row after the cut starts anew.
+    assert pixels(gather(replay, [5, 6])["observation"]) == [[0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("rollout_steps", [1, 3])
+@pytest.mark.parametrize("priority_exponent", [0.0, 0.6])
+def test_samples_equal_a_slow_loop_after_many_wraps(tiny_config, rollout_steps, priority_exponent):
+    config = tiny_config(envs={"frame_stack": 3})
+    lengths, steps, n, gamma = [5, 7, 1000], 96, 3, 0.5
+    replay = make_replay(17, len(lengths), stack=3, n_step=n, priority_exponent=priority_exponent)
+    env = CountingEnv(lengths)
+    fill(config, env, steps, replay, rollout_steps)
+    batch = replay.sample(4, 64)
+    assert batch.observation.shape == (4, 64, 3, 20, 20)
+    actions = torch.tensor([action.tolist() for action in env.actions])  # [steps, E]
+    seen = set()
+    for i in range(4 * 64):
+        slot = int(batch.index.reshape(-1)[i])
+        place, e = slot // 3, slot % 3
+        newest = int(batch.observation.reshape(-1, 3, 20, 20)[i, -1, 0, 0])
+        # The frame's number is its row: 96 rows are below 256.
+        row = newest
+        assert row % 17 == place
+        seen.add((row, e))
+        begins = row - row % lengths[e]
+        expected = [row - back if row - back >= begins else 0 for back in (2, 1, 0)]
+        assert batch.observation.reshape(-1, 3, 20, 20)[i, :, 0, 0].tolist() == expected
+        assert int(batch.action.reshape(-1)[i]) == int(actions[row, e])
+        total, discount, after = 0.0, 1.0, row
+        for k in range(n):
+            total += discount * (row + k + 1)
+            discount *= gamma
+            after = row + k + 1
+            if after % lengths[e] == 0:
+                discount = 0.0
+                break
+        assert float(batch.n_step_return.reshape(-1)[i]) == pytest.approx(total)
+        assert float(batch.bootstrap_discount.reshape(-1)[i]) == pytest.approx(discount)
+        if discount:
+            next_pixels = batch.next_observation.reshape(-1, 3, 20, 20)[i, :, 0, 0].tolist()
+            begins = after - after % lengths[e]
+            assert next_pixels == [after - back if after - back >= begins else 0 for back in (2, 1, 0)]
+    rows = [row for row, _ in seen]
+    # The oldest row whose stack is whole, and the newest whose window is.
+    assert min(rows) == steps - 17 + 2
+    assert max(rows) == steps - n - 1
+
+
+def test_priorities_decide_how_often_a_slot_is_drawn(tiny_config):
+    config = tiny_config()
+    replay = make_replay(50, 2, stack=2, n_step=1, priority_exponent=1.0, importance_exponent=1.0)
+    fill(config, CountingEnv([10, 10]), 50, replay)
+    every = torch.arange(100)
+    replay.update_priorities(every, torch.full((100,), 0.09))
+    replay.update_priorities(torch.tensor([40]), torch.tensor([0.89]))
+    batch = replay.sample(1, 20_000)
+    count = torch.bincount(batch.index.reshape(-1), minlength=100).float()
+    drawable = [r * 2 + e for r in replay.rows_drawable for e in range(2)]
+    others = [slot for slot in drawable if slot != 40]
+    # Priorities 0.9 against 0.1: nine times as often.
+    assert count[40] / count[others].mean() == pytest.approx(9.0, rel=0.1)
+    assert count.sum() == count[drawable].sum()
+    weight = batch.weight.reshape(-1)
+    index = batch.index.reshape(-1)
+    assert weight[index == 40].mean() == pytest.approx(1 / 9, rel=0.01)
+    assert weight[index != 40].mean() == pytest.approx(1.0, rel=0.01)
+
+
+def test_uniform_draws_reach_every_drawable_slot_about_alike(tiny_config):
+    config = tiny_config()
+    replay = make_replay(20, 2, stack=2, n_step=1)
+    fill(config, CountingEnv([10, 10]), 30, replay)
+    count = torch.bincount(replay.sample(1, 20_000).index.reshape(-1), minlength=40)
+    drawn = count[count > 0]
+    assert len(drawn) == 2 * len(replay.rows_drawable)
+    assert drawn.min() > 0.7 * drawn.float().mean()
+
+
+def test_state_comes_back_whole(tiny_config):
+    config = tiny_config()
+    replay, other = (make_replay(20, 2, stack=2, priority_exponent=0.6) for _ in range(2))
+    fill(config, CountingEnv([10, 10]), 30, replay)
+    replay.sample(1, 4)
+    other.load_state_dict(replay.state_dict())
+    first, second = replay.sample(2, 16), other.sample(2, 16)
+    for name, tensor in vars(first).items():
+        assert torch.equal(tensor, getattr(second, name)), name
+
+
+def test_a_ring_of_another_shape_is_refused(tiny_config):
+    replay = make_replay(20, 2)
+    fill(tiny_config(envs={"frame_stack": 3}), CountingEnv([10, 10]), 10, replay)
+    with pytest.raises(ValueError, match="shape"):
+        make_replay(20, 3).load_state_dict(replay.state_dict())
+
+
+def test_mean_frame_equals_torchs_mean(tiny_config):
+    replay = make_replay(100, 2)
+    fill(tiny_config(envs={"frame_stack": 3}), CountingEnv([10, 10]), 90, replay)
+    mean, deviation = replay.mean_frame()
+    stored = replay._frame[:90].double()
+    assert torch.allclose(mean.double(), stored.mean((0, 1)), atol=1e-4)
+    assert deviation == pytest.approx(float((stored - stored.mean((0, 1))).square().mean().sqrt()), rel=1e-6)

@@ -1,0 +1,157 @@
+"""An interrupted and resumed run equals the uninterrupted one, number for number, on the CPU."""
+
+import io
+import json
+
+import pytest
+import torch
+from rich.console import Console
+
+from rl_speed.checkpoint import find_last, list_checkpoints, read_config, read_experience, read_model
+from rl_speed.config import merge, validate
+from rl_speed.train import fit
+from tests.conftest import TINY
+
+# Games of 25 env steps, so that many end, and fresh seeds in between.
+RUN = {
+    "envs": {"count": 3, "max_episode_frames": 100, "reseed_env_steps": 40, "noop_max": 5, "sticky_probability": 0.25},
+    "replay": {"prefill_env_steps": 90, "priority_exponent": 0.6, "n_step": 3},
+    "network": {"standardise": True, "dueling": True},
+    "update": {
+        "double": True,
+        "loss": "huber",
+        "env_steps_per_gradient_step": 2.5,
+        "gradient_steps_per_batch": 2,
+        "learning_rate": 1e-3,
+        "final_learning_rate": 1e-4,
+        "decay_gradient_steps": 50,
+        "threads": 1,
+    },
+    "exploration": {"decay_env_steps": 150},
+    "stop": {"window_episodes": 5},
+    "logging": {"every_seconds": 0.01},
+}
+
+
+def run(directory, gradient_steps, resume=None, **changes):
+    content = merge(merge(TINY, RUN), {"stop": {"max_gradient_steps": gradient_steps}})
+    content = merge(content, {"logging": {"directory": str(directory)}})
+    config = validate(merge(content, changes))
+    return fit(config, "test", resume, Console(file=io.StringIO()))
+
+
+def assert_equal(first, second, path=""):
+    """Deep equality of nested dictionaries, lists and tensors."""
+    assert type(first) is type(second), path
+    if isinstance(first, dict):
+        assert first.keys() == second.keys(), path
+        for key in first:
+            assert_equal(first[key], second[key], f"{path}/{key}")
+    elif isinstance(first, (list, tuple)):
+        assert len(first) == len(second), path
+        for index, (a, b) in enumerate(zip(first, second, strict=True)):
+            assert_equal(a, b, f"{path}/{index}")
+    elif isinstance(first, torch.Tensor):
+        # Rewards that nobody wrote are NaN.
+        assert torch.equal(torch.nan_to_num(first, 7.7), torch.nan_to_num(second, 7.7)), path
+    else:
+        assert first == second, path
+
+
+@pytest.mark.parametrize("backend", ["ale_vector", "classic"])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, backend):
+    changes = {"envs": {"backend": backend}}
+    whole = run(tmp_path / "whole", 60, **changes)
+    run(tmp_path / "parts", 26, **changes)
+    resumed = run(tmp_path / "parts", 60, resume=find_last(tmp_path / "parts"), **changes)
+    expected, found = (find_last(tmp_path / name) for name in ("whole", "parts"))
+    assert expected.name == found.name == "gradient_steps=000000060"
+    expected_model, found_model = read_model(expected), read_model(found)
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_equal(expected_model[key], found_model[key], key)
+    statistics = [
+        next(state for name, state in model["callbacks"].items() if "EpisodeStatistics" in name)
+        for model in (expected_model, found_model)
+    ]
+    for state in statistics:
+        for clock in state["clocks"].values():
+            (clock or {}).pop("seconds", None)
+    assert_equal(*statistics, "statistics")
+    assert_equal(read_experience(expected, 0), read_experience(found, 0), "experience")
+    for key in ("env_steps", "gradient_steps", "episodes", "avg_reward"):
+        assert whole.result[key] == resumed.result[key]
+    assert resumed.result["episodes"] >= 8
+    # The resumed run goes on in its folder.
+    assert resumed.directory == find_last(tmp_path / "parts").parent.parent
+
+
+def test_epsilon_and_target_come_back(tmp_path):
+    run(tmp_path, 26)
+    folder = find_last(tmp_path)
+    experience = read_experience(folder, 0)
+    epsilon = experience["generator"]["player"]["policy"]["epsilon"]
+    assert 0.02 <= epsilon < 0.9
+    names = read_model(folder)["state_dict"].keys()
+    assert {name.split(".")[0] for name in names} == {"online_network", "target_network"}
+
+
+def test_a_run_whose_replay_was_not_saved_fills_it_anew(tmp_path):
+    first = run(tmp_path, 20, checkpoint={"save_replay": False})
+    folder = find_last(tmp_path)
+    assert read_experience(folder, 0) is None
+    second = run(tmp_path, 40, resume=folder, checkpoint={"save_replay": False})
+    assert second.result["gradient_steps"] == 40
+    assert first.result["gradient_steps"] == 20
+
+
+def test_weights_are_never_one_update_old(tmp_path):
+    """Lightning fetches a batch ahead from a loader without a length; ours has one."""
+    run(tmp_path, 30)
+    folder = find_last(tmp_path)
+    assert read_experience(folder, 0)["dataset"]["gradient_steps"] == read_model(folder)["global_step"] == 30
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path):
+    run(tmp_path, 40, checkpoint={"every_seconds": 1e-6, "keep": 2})
+    names = [path.name for path in list_checkpoints(tmp_path / "version_0" / "checkpoints")]
+    assert names == ["gradient_steps=000000040", "gradient_steps=000000038"]
+
+
+def test_result_and_configuration_lie_in_the_runs_folder(tmp_path):
+    outcome = run(tmp_path, 20, stop={"confirm_episodes": 2, "reward": -20.0, "max_env_steps": 400})
+    result = json.loads((outcome.directory / "result.json").read_text())
+    assert set(result) >= {
+        "solved", "stop_reason", "seconds", "env_steps", "frames", "gradient_steps", "episodes", "avg_reward",
+        "clocks", "env_steps_per_second", "time_shares", "confirmation", "checkpoint", "config", "preset", "seed",
+        "versions", "machine",
+    }  # fmt: skip
+    assert result["frames"] == 4 * result["env_steps"]
+    assert set(result["clocks"]) == {"mean100_18", "ema_17", "mean100_19_5"}
+    assert set(result["env_steps_per_second"]) == {"prefill", "steady"}
+    assert set(result["confirmation"]) == {"episodes", "mean", "std", "min", "max"}
+    assert read_config(find_last(tmp_path)) == validate(result["config"])
+
+
+def test_tensorboard_holds_the_seven_tags(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    outcome = run(tmp_path, 60)
+    events = EventAccumulator(str(outcome.directory))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert tags >= {"reward", "avg_reward", "steps", "loss", "avg_loss", "epsilon", "avg_fps"}
+    episodes = [event.step for event in events.Scalars("reward")]
+    assert episodes == list(range(1, outcome.result["episodes"] + 1))
+    env_steps = [event.step for event in events.Scalars("epsilon")]
+    assert env_steps == sorted(env_steps)
+    assert env_steps[-1] <= outcome.result["env_steps"]
+    epsilon = [event.value for event in events.Scalars("epsilon")]
+    assert epsilon[0] > epsilon[-1]
+
+
+def test_the_goal_ends_the_run(tmp_path):
+    # Every game of 25 env steps returns more than -21.
+    outcome = run(tmp_path, 5000, stop={"reward": -21.0})
+    assert outcome.result["solved"]
+    assert outcome.result["stop_reason"] == "solved"
+    assert outcome.result["episodes"] >= 5
