@@ -42,7 +42,10 @@ class QNetwork(nn.Module):
             layers.append(nn.ReLU())
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
             in_channels = out_channels
-        self.convolutions = nn.Sequential(*layers)
+        first = layers.pop(0)
+        assert isinstance(first, nn.Conv2d)
+        self.first = first
+        self.convolutions = nn.Sequential(*layers)  # what follows the first convolution
         # What the image is shifted and scaled by; measured after the prefill if `standardise` is on.
         self.register_buffer("input_mean", torch.zeros(frame_height, frame_width))
         self.register_buffer("input_scale", torch.tensor(1.0 / 255.0))
@@ -59,11 +62,13 @@ class QNetwork(nn.Module):
     def standardise_input(self, mean: Tensor, deviation: float) -> None:
         """Shifts and scales images by what was measured, so that a static background becomes zero.
 
+        The mean is rounded to whole grey levels: bfloat16 holds those exactly, so zero is zero there too.
+
         Args:
             mean: float32 [H, W], grey levels 0..255.
             deviation: standard deviation around it in grey levels; at least 1 is used.
         """
-        self.input_mean.copy_(mean)
+        self.input_mean.copy_(mean.round())
         self.input_scale.fill_(1.0 / max(deviation, 1.0))
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -76,11 +81,15 @@ class QNetwork(nn.Module):
             float32 (bfloat16 under autocast) [B, A], discounted return in units of reward.
         """
         # uint8 becomes floating point here, on the device: a quarter of the bytes travel.
-        image = (observation.to(torch.float32) - self.input_mean) * self.input_scale
-        if torch.is_autocast_enabled(observation.device.type):
-            image = image.to(torch.bfloat16)
-        image = image.contiguous(memory_format=torch.channels_last)
-        feature = self.convolutions(image).flatten(1)  # [B, C, h, w] -> [B, C*h*w]
+        dtype = torch.bfloat16 if torch.is_autocast_enabled(observation.device.type) else torch.float32
+        rows = observation.permute(0, 2, 3, 1).flatten(1)  # [B, H*W*K], a view if K varies fastest in memory
+        # As rows, so that the inner loop of the subtraction is long: 8 times faster than broadcasting over K.
+        mean = self.input_mean.to(dtype)[..., None].expand(-1, -1, observation.shape[1]).flatten()  # [H*W*K]
+        image = (rows.to(dtype) - mean).unflatten(1, (*self.input_mean.shape, -1)).permute(0, 3, 1, 2)
+        # The scale goes into the first layer's weights, a thousandth of the image's size: preparing the image was a
+        # third of an update.
+        feature = F.conv2d(image, self.first.weight * self.input_scale, self.first.bias, self.first.stride)
+        feature = self.convolutions(feature).flatten(1)  # [B, C, h, w] -> [B, C*h*w]
         heads = self.hidden(feature).chunk(self.num_heads, dim=1)  # num_heads x [B, hidden]
         activation = [F.relu(norm(head)) for norm, head in zip(self.norms, heads, strict=True)]
         advantage: Tensor = self.advantage(activation[0])

@@ -188,6 +188,22 @@ class CloseGenerator(Callback):
         self._generator.close()
 
 
+class OwnSignals(Callback):
+    """Puts the handlers of `stop_on_signals` back in force.
+
+    Lightning wraps the SIGTERM handler when it starts to fit, and its wrapper would end the run without a save.
+    """
+
+    def __init__(self) -> None:
+        self._handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After Lightning has put its own in."""
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+
+
 def build(
     config: RunConfig,
     stop: threading.Event,
@@ -249,7 +265,9 @@ def build(
     stop_at_reward = StopAtReward(statistics)
     stop_at_limits = StopAtLimits(config.stop, dataset, stop, deadline)
     checkpoints = CheckpointWriter(config, dataset, directory / "checkpoints", watch.elapsed_seconds, tell)
-    callbacks: list[Callback] = [] if resume is None else [ExperienceRestorer(dataset, resume, tell)]
+    callbacks: list[Callback] = [OwnSignals()]
+    if resume is not None:
+        callbacks.append(ExperienceRestorer(dataset, resume, tell))
     callbacks.append(WeightPublisher(dataset))
     if config.network.standardise:
         callbacks.append(InputStandardisation(dataset))

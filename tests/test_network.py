@@ -44,12 +44,17 @@ def test_a_standardised_background_becomes_zero():
     network = QNetwork(NetworkConfig(channels=(4,), kernels=(4,), strides=(4,), hidden=8), 1, 20, 20, 2)
     background = torch.randint(0, 256, (20, 20)).float()
     network.standardise_input(background, deviation=8.0)
+    with torch.no_grad():
+        network.first.bias.zero_()
+        network.first.weight.fill_(1 / 16)  # the mean of 16 pixels
     seen = []
     network.convolutions.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    network(background.to(torch.uint8)[None, None])
-    network((background.clamp(max=247) + 8).to(torch.uint8)[None, None])
-    assert seen[0].abs().max() == 0
-    assert seen[1].max() == pytest.approx(1.0)
+    for use_bf16 in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=use_bf16):
+            network(background.to(torch.uint8)[None, None])
+            network((background.clamp(max=247) + 8).to(torch.uint8)[None, None])
+        assert seen.pop(0).abs().max() == 0
+        assert seen.pop(0).max().item() == pytest.approx(1.0, rel=0.01)
 
 
 def test_what_was_measured_is_part_of_the_weights():
