@@ -14,13 +14,13 @@ import psutil
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 from torchmetrics import MeanMetric
 from torchmetrics.wrappers import Running
 
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig, StopConfig
 from rl_speed.dataset import ExperienceDataset
+from rl_speed.logger import RunLogger
 from rl_speed.module import DQNModule
 from rl_speed.policy import EpsilonGreedyPolicy, epsilon_at
 from rl_speed.records import Batch, EpisodeEnd
@@ -36,14 +36,21 @@ class EpsilonDecay(Callback):
     def __init__(self, config: RunConfig, dataset: ExperienceDataset, policy: EpsilonGreedyPolicy) -> None:
         self._config, self._dataset, self._policy = config, dataset, policy
 
+    def on_train_start(self, *_: Any) -> None:
+        """A resumed run explores from its first env step on as its env steps say."""
+        self.on_train_batch_end()
+
     def on_train_batch_end(self, *_: Any) -> None:
-        """Follows the schedule; a resumed run goes on where its env steps say."""
+        """Follows the schedule."""
         prefill = self._config.replay.prefill_env_steps
         self._policy.epsilon = epsilon_at(self._dataset.generator.env_steps, prefill, self._config.exploration)
 
 
 class LearningRateDecay(Callback):
-    """Sets Adam's step size from the gradient steps taken: a straight line down, then flat."""
+    """Sets Adam's step size from the gradient steps taken: a straight line down, then flat; or always the same.
+
+    It is set in either case: the optimizer of a resumed run comes back with the step size of its checkpoint.
+    """
 
     def __init__(self, config: RunConfig) -> None:
         self._config = config.update
@@ -51,13 +58,12 @@ class LearningRateDecay(Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Sets the step size of the coming gradient steps."""
         config = self._config
-        if config.final_learning_rate is None or config.decay_gradient_steps == 0:
-            return
         assert isinstance(pl_module, DQNModule)
+        if config.final_learning_rate is None:
+            pl_module.set_learning_rate(config.learning_rate)
+            return
         share = min(trainer.global_step / config.decay_gradient_steps, 1.0)
-        pl_module.set_learning_rate(
-            config.learning_rate + (config.final_learning_rate - config.learning_rate) * share
-        )
+        pl_module.set_learning_rate(config.learning_rate + (config.final_learning_rate - config.learning_rate) * share)
 
 
 class InputStandardisation(Callback):
@@ -81,13 +87,20 @@ class TargetSync(Callback):
 
     def __init__(self, config: RunConfig) -> None:
         self._config = config.update
+        self._last_gradient_step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A resumed run counts on."""
+        self._last_gradient_step = trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Syncs if it is time."""
+        """Syncs if it is time: a multiple was reached or passed."""
         assert isinstance(pl_module, DQNModule)
+        every, last = self._config.target_sync_gradient_steps, self._last_gradient_step
+        self._last_gradient_step = trainer.global_step
         if self._config.target_sync_rate is not None:
             pl_module.sync_target(self._config.target_sync_rate)
-        elif trainer.global_step % self._config.target_sync_gradient_steps == 0:
+        elif trainer.global_step // every > last // every:
             pl_module.sync_target(None)
 
 
@@ -103,23 +116,6 @@ class PriorityUpdate(Callback):
         """After every batch."""
         with self._clock.measure("replay"):
             self._dataset.replay.update_priorities(batch.index.to(self._dataset.replay.device), outputs["td_error"])
-
-
-class WeightPublisher(Callback):
-    """Hands the online network's weights to actors that hold copies."""
-
-    def __init__(self, dataset: ExperienceDataset) -> None:
-        self._dataset = dataset
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """After every batch; the generator publishes them with its next order."""
-        assert isinstance(pl_module, DQNModule)
-        self._dataset.generator.stage_weights(pl_module.online_network)
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A resumed run acts with its restored weights from the start."""
-        assert isinstance(pl_module, DQNModule)
-        self._dataset.generator.stage_weights(pl_module.online_network)
 
 
 class EpisodeStatistics(Callback):
@@ -143,6 +139,7 @@ class EpisodeStatistics(Callback):
         self._elapsed_seconds = elapsed_seconds
         self._window = Running(MeanMetric(), window=config.window_episodes)
         self._recent: list[float] = []  # returns in the window, oldest first: what resumes
+        self.average_return: float | None = None  # mean raw return of the games in the window
         self._finished_envs: set[int] = set()
         self.episodes = 0
         self.ema: float | None = None
@@ -153,39 +150,32 @@ class EpisodeStatistics(Callback):
     @property
     def is_window_full(self) -> bool:
         """Whether enough games have ended for the mean to count."""
-        return (
-            len(self._recent) >= self._config.window_episodes and len(self._finished_envs) >= self._total_envs
-        )
-
-    @property
-    def average_return(self) -> float | None:
-        """Mean raw return of the games in the window; None before the first."""
-        return float(self._window.compute()) if self._recent else None
+        return len(self._recent) >= self._config.window_episodes and len(self._finished_envs) >= self._total_envs
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Takes the games that ended since the last batch."""
         self.newest = self._dataset.take_episode_ends()
-        writer = tensorboard_writer(trainer)
+        logger = run_logger(trainer)
         for end in self.newest:
-            self.count(end, trainer.global_step)
-            if writer is not None:
-                writer.add_scalar("reward", end.episode_return, self.episodes)
-                writer.add_scalar("avg_reward", self.average_return, self.episodes)
-                writer.add_scalar("steps", end.episode_length_env_steps, self.episodes)
+            average = self.count(end, trainer.global_step)
+            if logger is not None:
+                points = {
+                    "reward": end.episode_return,
+                    "avg_reward": average,
+                    "steps": float(end.episode_length_env_steps),
+                }
+                logger.write(points, self.episodes)
 
-    def count(self, end: EpisodeEnd, gradient_steps: int) -> None:
-        """Adds one finished game to the means and looks at the clocks."""
+    def count(self, end: EpisodeEnd, gradient_steps: int) -> float:
+        """Adds one finished game to the means and looks at the clocks; returns the mean of the window."""
         self.episodes += 1
         self._finished_envs.add(end.env)
         self._window.update(end.episode_return)
         self._recent = [*self._recent, end.episode_return][-self._config.window_episodes :]
         self.ema = (
-            end.episode_return
-            if self.ema is None
-            else EMA_DECAY * self.ema + (1 - EMA_DECAY) * end.episode_return
+            end.episode_return if self.ema is None else EMA_DECAY * self.ema + (1 - EMA_DECAY) * end.episode_return
         )
-        average = self.average_return
-        assert average is not None
+        average = self.average_return = float(self._window.compute())
         if self.is_window_full:
             self.best_average = max(average, self.best_average if self.best_average is not None else average)
         # Sums of whole numbers: a mean of 19.5 is exact in float64 but not in the metric's float32.
@@ -202,6 +192,7 @@ class EpisodeStatistics(Callback):
                     "env_steps": end.env_steps,
                     "gradient_steps": gradient_steps,
                 }
+        return average
 
     @property
     def is_solved(self) -> bool:
@@ -224,6 +215,7 @@ class EpisodeStatistics(Callback):
         self._recent = list(state["recent"])
         for value in self._recent:
             self._window.update(value)
+        self.average_return = float(self._window.compute()) if self._recent else None
         self._finished_envs = set(state["finished_envs"])
         self.episodes, self.ema, self.best_average = state["episodes"], state["ema"], state["best_average"]
         self.clocks = state["clocks"]
@@ -263,9 +255,7 @@ class StopAtReward(Callback):
 class StopAtLimits(Callback):
     """Ends the run at a limit of env steps, gradient steps or wall time, or when it was asked to stop."""
 
-    def __init__(
-        self, config: StopConfig, dataset: ExperienceDataset, stop: Event, deadline: float | None
-    ) -> None:
+    def __init__(self, config: StopConfig, dataset: ExperienceDataset, stop: Event, deadline: float | None) -> None:
         self._config, self._dataset, self._stop, self._deadline = config, dataset, stop, deadline
         self.reason: str | None = None
 
@@ -311,6 +301,7 @@ class FpsLogger(Callback):
         self._env_steps_started = self._env_steps_prefilled = self._window_env_steps = 0
         self._gradient_steps_prefilled = self._window_gradient_steps = 0
         self._seconds_prefilled: dict[str, float] = dict(clock.seconds)
+        self._actor_seconds_prefilled: dict[str, float] = dict(clock.actor_seconds)
         self._window_seconds: dict[str, float] = dict(clock.seconds)
         self.env_steps_per_second = 0.0
         self.gradient_steps_per_second = 0.0
@@ -329,11 +320,10 @@ class FpsLogger(Callback):
             self._env_steps_prefilled = self._window_env_steps = self._dataset.generator.env_steps
             self._gradient_steps_prefilled = self._window_gradient_steps = trainer.global_step
             self._seconds_prefilled = dict(self._clock.seconds)
+            self._actor_seconds_prefilled = dict(self._clock.actor_seconds)
             self._window_seconds = dict(self._clock.seconds)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
-    ) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Writes a point when the window is over. Only then is the loss read from the device."""
         now = self._end = time.perf_counter()
         span = now - self._window_start
@@ -344,8 +334,8 @@ class FpsLogger(Callback):
         self.gradient_steps_per_second = (trainer.global_step - self._window_gradient_steps) / span
         loss: Tensor = outputs["loss"]
         self._average_loss.update(loss.float().mean().cpu())
-        writer = tensorboard_writer(trainer)
-        if writer is not None:
+        logger = run_logger(trainer)
+        if logger is not None:
             shares = self._clock.shares(self._window_seconds, span)
             points = {
                 "loss": float(loss[-1]),
@@ -356,17 +346,18 @@ class FpsLogger(Callback):
                 "cpu_percent": psutil.cpu_percent(),
                 **{f"time_share/{stage}": share for stage, share in shares.items()},
             }
-            for tag, value in points.items():
-                writer.add_scalar(tag, value, env_steps)
+            logger.write(points, env_steps)
         self._window_start, self._window_env_steps = now, env_steps
         self._window_gradient_steps = trainer.global_step
         self._window_seconds = dict(self._clock.seconds)
 
     def prefill_env_steps_per_second(self) -> float | None:
-        """Speed of the prefill; None if it has not ended or there was none."""
+        """Speed of the prefill, the start of actor processes included; None if it has not ended or is not of this
+        part of a resumed run."""
         env_steps = self._env_steps_prefilled - self._env_steps_started
         seconds = self._prefilled - self._started
-        return env_steps / seconds if self._prefilled and env_steps and seconds > 0 else None
+        was_whole = self._prefilled > 0.0 and self._env_steps_started == 0
+        return env_steps / seconds if was_whole and seconds > 0 else None
 
     def steady_env_steps_per_second(self) -> float | None:
         """Speed from the end of the prefill to the last batch; None before the first batch ended."""
@@ -383,12 +374,18 @@ class FpsLogger(Callback):
         return (gradient_steps - self._gradient_steps_prefilled) / seconds
 
     def time_shares(self) -> dict[str, float]:
-        """Shares of the time from the end of the prefill to the last batch."""
+        """Shares of the learner's time from the end of the prefill to the last batch."""
         return self._clock.shares(self._seconds_prefilled, self._end - self._prefilled)
 
+    def actor_time_shares(self) -> dict[str, float]:
+        """Shares of the actors' time over the same span, as the mean over the actors; empty without actors."""
+        seconds = self._end - self._prefilled
+        spent = self._clock.actor_seconds
+        if seconds <= 0 or not any(spent.values()):
+            return {}
+        return {stage: (value - self._actor_seconds_prefilled[stage]) / seconds for stage, value in spent.items()}
 
-def tensorboard_writer(trainer: pl.Trainer) -> SummaryWriter | None:
-    """TensorBoard's own writer, for points with an x axis of their own; None where nothing is logged."""
-    if trainer.logger is None or trainer.global_rank != 0:
-        return None
-    return trainer.logger.experiment  # type: ignore[no-any-return, attr-defined]
+
+def run_logger(trainer: pl.Trainer) -> RunLogger | None:
+    """The run's curves; None where nothing is logged."""
+    return trainer.logger if isinstance(trainer.logger, RunLogger) else None

@@ -23,6 +23,7 @@ from pytorch_lightning import Callback
 from rl_speed.config import RunConfig, validate
 from rl_speed.dataset import ExperienceDataset
 from rl_speed.errors import CheckpointError, ConfigError
+from rl_speed.network import QNetwork
 
 MODEL_FILE = "model.ckpt"
 FORMAT = 1
@@ -71,22 +72,41 @@ def resolve(path: Path) -> Path:
     raise CheckpointError(f"checkpoint {path} {what}; give the folder of a run or one of its checkpoints")
 
 
+def _load(path: Path) -> tuple[dict[str, Any], str | None]:
+    """Reads tensors and plain values only, onto the CPU; returns them, or what is wrong."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a different type for each way in which a file can be broken
+        return {}, f"cannot be read, it is truncated or foreign ({_first_line(error)})"
+    return (content, None) if isinstance(content, dict) else ({}, "is not one of rl_speed")
+
+
+def _problem_of_model(folder: Path) -> str | None:
+    content, problem = _load(folder / MODEL_FILE)
+    if problem is None and not isinstance(content.get("rl_speed"), dict):
+        problem = "is not one of rl_speed"
+    if problem is None and content["rl_speed"].get("format") != FORMAT:
+        problem = f"has format {content['rl_speed'].get('format')!r}, not {FORMAT}"
+    return problem
+
+
+def _problem_of_experience(folder: Path, rank: int) -> str | None:
+    content, problem = _load(folder / experience_file(rank))
+    if problem is None and content.get("format") != FORMAT:
+        problem = "is not one of rl_speed"
+    return problem
+
+
 def read_model(folder: Path) -> dict[str, Any]:
-    """Reads a checkpoint's model file onto the CPU, tensors and plain values only.
+    """Reads a checkpoint's model file.
 
     Raises:
         CheckpointError: it is truncated, foreign, or of another format; an older usable one is named.
     """
-    try:
-        content = torch.load(folder / MODEL_FILE, map_location="cpu", weights_only=True)
-        problem = None if isinstance(content, dict) and "rl_speed" in content else "is not one of rl_speed"
-        if problem is None and content["rl_speed"].get("format") != FORMAT:
-            problem = f"has format {content['rl_speed'].get('format')!r}, not {FORMAT}"
-    except Exception as error:  # torch raises a different type for each way in which a file can be broken
-        problem = f"cannot be read, it is truncated or foreign ({_first_line(error)})"
-    if problem is None:
-        return dict(content)
-    raise CheckpointError(f"checkpoint {folder} {problem}; {_offer_older(folder)}")
+    problem = _problem_of_model(folder)
+    if problem is not None:
+        raise CheckpointError(f"checkpoint {folder} {problem}; {_offer_older(folder)}")
+    return _load(folder / MODEL_FILE)[0]
 
 
 def _first_line(error: BaseException) -> str:
@@ -95,14 +115,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def _offer_older(folder: Path) -> str:
+    """Names the newest whole checkpoint of fewer gradient steps, if there is one."""
     for other in list_checkpoints(folder.parent):
-        if other == folder:
-            continue
-        try:
-            torch.load(other / MODEL_FILE, map_location="cpu", weights_only=True)
-        except Exception:  # see read_model
-            continue
-        return f"an older one is usable: --resume {other}"
+        if other.name < folder.name and _problem_of_model(other) is None and _problem_of_experience(other, 0) is None:
+            return f"an older one is usable: --resume {other}"
     return "there is no other usable one beside it, so start anew"
 
 
@@ -114,23 +130,40 @@ def read_config(folder: Path) -> RunConfig:
         raise CheckpointError(f"checkpoint {folder} holds a configuration that is not usable: {error}") from None
 
 
-def read_experience(folder: Path, rank: int) -> dict[str, Any] | None:
-    """Reads a rank's replay and games; None if they were not saved.
+def read_experience(folder: Path, rank: int) -> dict[str, Any]:
+    """Reads a rank's games, counters and, where it was saved, replay.
 
     Raises:
-        CheckpointError: the file is truncated or foreign; an older usable checkpoint is named.
+        CheckpointError: the file is missing, truncated or foreign; an older usable checkpoint is named.
     """
-    path = folder / experience_file(rank)
-    if not path.is_file():
-        return None
+    problem = _problem_of_experience(folder, rank)
+    if problem is not None:
+        raise CheckpointError(f"experience file {folder / experience_file(rank)} {problem}; {_offer_older(folder)}")
+    return _load(folder / experience_file(rank))[0]
+
+
+def load_network(folder: Path) -> tuple[QNetwork, RunConfig]:
+    """The online network of a checkpoint, frozen, on the CPU, and the configuration it was trained with.
+
+    Raises:
+        CheckpointError: the checkpoint is not usable.
+    """
+    config = read_config(folder)
+    prefix = "online_network."
+    weights = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in read_model(folder)["state_dict"].items()
+        if name.startswith(prefix)
+    }
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if isinstance(content, dict) and content.get("format") == FORMAT:
-            return content
-        problem = "is not one of rl_speed"
-    except Exception as error:  # see read_model
-        problem = f"cannot be read, it is truncated or foreign ({_first_line(error)})"
-    raise CheckpointError(f"experience file {path} {problem}; {_offer_older(folder)}")
+        num_actions = weights["advantage.weight"].shape[0]
+        envs = config.envs
+        network = QNetwork(config.network, envs.frame_stack, envs.frame_height, envs.image_width, num_actions)
+        network.load_state_dict(weights)
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"checkpoint {folder} holds no network that fits its configuration ({error})") from None
+    network.requires_grad_(False)
+    return network.eval(), config
 
 
 def random_state() -> dict[str, Any]:
@@ -139,7 +172,12 @@ def random_state() -> dict[str, Any]:
     _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": [version, list(internal), gauss],
-        "numpy": [torch.from_numpy(np.asarray(keys).astype(np.int64)), int(position), int(has_gauss), float(cached)],
+        "numpy": [
+            torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -178,6 +216,7 @@ class CheckpointWriter(Callback):
         self._config, self._dataset, self._directory = config, dataset, directory
         self._elapsed_seconds, self._warn = elapsed_seconds, warn
         self._next_save = time.monotonic() + config.checkpoint.every_seconds
+        self._gradient_steps_at_start: int | None = None
         self.newest: Path | None = None
         self.error: CheckpointError | None = None
 
@@ -198,14 +237,25 @@ class CheckpointWriter(Callback):
             self.save(trainer)
             self._next_save = time.monotonic() + self._config.checkpoint.every_seconds
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Notes where this part of the run begins: what failed before its first step has nothing to save."""
+        self._gradient_steps_at_start = trainer.global_step
+        if trainer.is_global_zero and self._directory.is_dir():
+            for path in self._directory.glob(".gradient_steps=*"):  # left by a run that was killed while it saved
+                shutil.rmtree(path, ignore_errors=True)
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves the end of the run, while Lightning still holds all that belongs to it."""
         self.save(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Saves what there is; the exception itself goes on."""
-        if trainer.global_step > 0:
+        """Saves what there is, if the run got anywhere; the exception itself goes on."""
+        if self._gradient_steps_at_start is None or trainer.global_step <= self._gradient_steps_at_start:
+            return
+        try:
             self.save(trainer)
+        except Exception as error:  # the first exception is what the user has to see
+            self._warn(f"the run could not be saved either: {_first_line(error)}")
 
     def save(self, trainer: pl.Trainer) -> None:
         """Writes one checkpoint; on failure tells the user and leaves the older ones alone."""
@@ -222,65 +272,88 @@ class CheckpointWriter(Callback):
             self._save_experience(temporary / experience_file(trainer.global_rank))
             trainer.strategy.barrier("checkpoint written")
             if trainer.is_global_zero:
-                shutil.rmtree(final, ignore_errors=True)
+                _remove(final)
                 temporary.rename(final)
-                self._remove_old(final)
+                for path in list_checkpoints(self._directory)[self._config.checkpoint.keep :]:
+                    _remove(path)
         except (OSError, RuntimeError) as error:
             # torch reports a full disk as a RuntimeError of its zip writer.
             shutil.rmtree(temporary, ignore_errors=True)
-            kept = f"the older {self.newest} is kept" if self.newest else "there is no older one"
+            older = list_checkpoints(self._directory)
+            kept = f"the older {older[0]} is kept" if older else "there is no older one"
             self.error = CheckpointError(
                 f"checkpoint {final} could not be written ({_first_line(error)}); make room or set "
                 f"logging.directory to another disk; {kept}"
             )
             self._warn(str(self.error))
             return
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
         self.newest, self.error = final, None
 
     def _save_experience(self, path: Path) -> None:
-        if not self._config.checkpoint.save_replay:
-            return
+        dataset = self._dataset
         content = {
             "format": FORMAT,
-            "replay": self._dataset.replay.state_dict(),
-            "generator": self._dataset.generator.state_dict(),
-            "dataset": self._dataset.state_dict(),
+            "replay": dataset.replay.state_dict() if self._config.checkpoint.save_replay else None,
+            "generator": dataset.generator.state_dict(),
+            "dataset": dataset.state_dict(),
             "random": random_state(),
         }
         with path.open("wb") as file:
             torch.save(content, file)
 
-    def _remove_old(self, newest: Path) -> None:
-        others = [path for path in list_checkpoints(self._directory) if path != newest]
-        for path in others[self._config.checkpoint.keep - 1 :]:
-            shutil.rmtree(path, ignore_errors=True)
+
+def _remove(folder: Path) -> None:
+    """Deletes a checkpoint; it loses its name first, so that half of one is never taken for a whole one."""
+    if folder.exists():
+        hidden = folder.with_name(f".{folder.name}.removed")
+        shutil.rmtree(hidden, ignore_errors=True)
+        folder.rename(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
-class ExperienceRestorer(Callback):
-    """Restores replay, games and random numbers of a resumed run, once Lightning has restored the rest."""
+def restore_experience(
+    dataset: ExperienceDataset, folder: Path, rank: int, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """Restores replay, games and counters of a run, before Lightning restores the rest.
 
-    def __init__(self, dataset: ExperienceDataset, folder: Path, tell: Callable[[str], None]) -> None:
-        self._dataset, self._folder, self._tell = dataset, folder, tell
+    Args:
+        dataset: of a run with the same envs, replay and actors.
+        folder: the checkpoint.
+        rank: of this process.
+        tell: prints a sentence for the user.
+
+    Returns:
+        the state of the global random generators, for `RandomStateRestorer`.
+
+    Raises:
+        CheckpointError: the files are not usable.
+    """
+    start = time.perf_counter()
+    content = read_experience(folder, rank)
+    dataset.load_state_dict(content["dataset"])
+    has_games = dataset.generator.load_state_dict(content["generator"])
+    if content["replay"] is None:
+        dataset.fill_anew()
+        tell("the checkpoint holds no replay: it is filled anew before training goes on")
+    else:
+        dataset.replay.load_state_dict(content["replay"])
+        if not has_games:
+            dataset.replay.cut()
+    if not has_games:
+        tell("the games of the actors are started anew; replay and networks go on")
+    tell(f"restored {folder.name} in {time.perf_counter() - start:.1f} s")
+    return dict(content["random"])
+
+
+class RandomStateRestorer(Callback):
+    """Puts the global random generators back once everything of a resumed run is built."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self._state = state
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Runs after all of Lightning's own restoring."""
-        content = read_experience(self._folder, trainer.global_rank)
-        dataset = self._dataset
-        if content is None:
-            dataset.gradient_steps = trainer.global_step
-            self._tell("the checkpoint holds no replay: it is filled anew before training goes on")
-            return
-        start = time.perf_counter()
-        try:
-            dataset.replay.load_state_dict(content["replay"])
-        except ValueError as error:
-            raise CheckpointError(
-                f"checkpoint {self._folder} does not fit the configuration: {error}; resume without changing "
-                f"replay or envs, or start anew"
-            ) from None
-        dataset.load_state_dict(content["dataset"])
-        if not dataset.generator.load_state_dict(content["generator"]):
-            dataset.replay.cut()
-            self._tell("the games of the actors are started anew; replay and networks go on")
-        set_random_state(content["random"])
-        self._tell(f"restored {self._folder.name} in {time.perf_counter() - start:.1f} s")
+        """The last thing before the first batch."""
+        set_random_state(self._state)

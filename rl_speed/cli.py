@@ -31,7 +31,7 @@ CheckpointArgument = Annotated[
 
 
 def _max_seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+):([0-5]?\d):([0-5]?\d)", text.strip())
+    match = re.fullmatch(r"(\d{1,4}):([0-5]?\d):([0-5]?\d)", text.strip())
     seconds = 0 if match is None else sum(int(x) * y for x, y in zip(match.groups(), (3600, 60, 1), strict=True))
     if seconds == 0:
         raise ConfigError(f"--max-time {text!r} must be HH:MM:SS and more than zero, e.g. 00:10:00")
@@ -67,35 +67,31 @@ def train(
     Ctrl-C saves the run; `--resume last` goes on with it. The exit status is 0 whether solved or at a limit, 130 or
     143 after Ctrl-C or SIGTERM, 2 for something that you can put right, 1 for a failure.
     """
-    from rl_speed.checkpoint import find_last, read_config, resolve
-    from rl_speed.config import load_config, merge, parse_override, validate
+    from rl_speed.checkpoint import find_last, resolve
+    from rl_speed.config import load_config
 
     console = Console()
     overrides = list(set_ or [])
     if seed is not None:
         overrides.append(f"seed={seed}")
-    if max_time is not None:
-        overrides.append(f"stop.max_seconds={_max_seconds(max_time)}")
+    max_seconds = None if max_time is None else _max_seconds(max_time)
+    if resume is not None and config is not None:
+        raise ConfigError(
+            "--config and --resume exclude each other: a resumed run has its configuration; use --set to change it"
+        )
     folder = None
     if resume is None:
         preset = config or _default_preset(console)
+        if max_seconds is not None:
+            overrides.append(f"stop.max_seconds={max_seconds}")
         run_config = load_config(preset, overrides)
     else:
-        if config is not None:
-            raise ConfigError("--config and --resume exclude each other; a resumed run has its configuration, "
-                              "use --set to change a field")
-        if resume == "last":
-            directory = load_config("baseline", [text for text in overrides if text.startswith("logging.")])
-            folder = find_last(Path(directory.logging.directory))
-        else:
-            folder = resolve(Path(resume))
-        content = read_config(folder).model_dump()
-        if max_time is None:
-            content["stop"]["max_seconds"] = None
-        for text in overrides:
-            content = merge(content, parse_override(text))
-        run_config, preset = validate(content), "resumed"
-        console.print(f"resuming {folder}", highlight=False, soft_wrap=True)
+        logging = load_config("baseline", [text for text in overrides if text.startswith("logging.")]).logging
+        folder = find_last(Path(logging.directory)) if resume == "last" else resolve(Path(resume))
+        typer.echo(f"resuming {folder}")
+        from rl_speed.train import resume_config
+
+        preset, run_config = "resumed", resume_config(folder, overrides, max_seconds)
     from rl_speed.train import fit
 
     outcome = fit(run_config, Path(preset).stem, folder, console)
@@ -114,14 +110,15 @@ def evaluate(
     """Play full games with a checkpoint's frozen weights and print the mean return."""
     import torch
 
-    from rl_speed.checkpoint import resolve
-    from rl_speed.evaluation import load_network, play_games
+    from rl_speed.checkpoint import load_network, resolve
+    from rl_speed.evaluation import play_games
     from rl_speed.machine import usable_cores
 
     folder = resolve(checkpoint)
     network, config = load_network(folder)
     torch.set_num_threads(usable_cores())
     outcome = play_games(network, config, episodes, epsilon, seed, usable_cores())
+    assert outcome is not None  # nobody stops it
     summary = outcome.summary()
     typer.echo(
         f"{config.envs.game}: mean {summary['mean']:.2f} +- {summary['std']:.2f}, min {summary['min']:g}, "
@@ -151,8 +148,8 @@ def play(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the game.")] = 1,
 ) -> None:
     """Play one full game with a checkpoint and write it as a video with the score."""
-    from rl_speed.checkpoint import resolve
-    from rl_speed.evaluation import load_network, record_video
+    from rl_speed.checkpoint import load_network, resolve
+    from rl_speed.evaluation import record_video
 
     network, config = load_network(resolve(checkpoint))
     episode_return = record_video(network, config, video, epsilon, seed)

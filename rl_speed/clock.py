@@ -6,17 +6,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-STAGES = ("act", "env", "replay", "update")
+STAGES = ("act", "env", "wait", "replay", "update")
 
 
 class StageClock:
     """Adds up the wall time spent in each stage; what is not measured is `other`.
+
+    `wait` is waiting for actor processes; their own acting and stepping is added up apart, in `actor_seconds`, as the
+    mean over the actors.
 
     On a GPU, work that was only launched is charged to the stage that waits for it.
     """
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.actor_seconds = {"act": 0.0, "env": 0.0}
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:

@@ -55,7 +55,9 @@ class EnvsConfig(Section):
     sticky_probability: float = Field(0.0, ge=0, lt=1, description="chance that ALE repeats the last action")
     max_episode_frames: int = Field(108_000, ge=4, description="time limit of a game in frames (30 minutes)")
     reseed_env_steps: int = Field(
-        10_000, ge=1, description="an env starts its next game from a fresh seed after this many env steps"
+        4000,
+        ge=1,
+        description="for resume: an env starts its next game from a fresh seed after this many env steps",
     )
 
     @field_validator("game")
@@ -124,17 +126,22 @@ class NetworkConfig(Section):
     hidden: int = Field(512, ge=1, le=65536, description="units of the hidden layer (of each head if dueling)")
     dueling: bool = Field(False, description="separate value and advantage heads (Wang 2016)")
     standardise: bool = Field(
-        False, description="images minus their mean over the prefill, divided by the deviation, instead of /255"
+        False,
+        description="images minus their mean over the prefill, divided by the deviation, instead of /255",
     )
     normalise: bool = Field(False, description="GroupNorm (one group) per convolution, LayerNorm per head")
 
     @model_validator(mode="after")
     def _same_length(self) -> NetworkConfig:
         if not 1 <= len(self.channels) == len(self.kernels) == len(self.strides):
-            raise ValueError("channels, kernels and strides must have one entry per convolution each")
+            raise ValueError(
+                f"network.channels, network.kernels and network.strides must have one entry per convolution each, "
+                f"not {len(self.channels)}, {len(self.kernels)} and {len(self.strides)}"
+            )
         for name in ("channels", "kernels", "strides"):
-            if min(getattr(self, name)) < 1:
-                raise ValueError(f"{name} must hold positive integers")
+            values = getattr(self, name)
+            if min(values) < 1:
+                raise ValueError(f"network.{name} = {list(values)} must hold positive integers")
         return self
 
 
@@ -254,15 +261,31 @@ class RunConfig(Section):
                 f"update.target_sync_gradient_steps = {self.update.target_sync_gradient_steps} must be a multiple "
                 f"of update.gradient_steps_per_batch = {self.update.gradient_steps_per_batch}"
             )
-        if self.update.decay_gradient_steps and self.update.final_learning_rate is None:
-            raise ValueError("update.decay_gradient_steps is set, so update.final_learning_rate must be set too")
+        if (self.update.decay_gradient_steps > 0) != (self.update.final_learning_rate is not None):
+            raise ValueError(
+                f"update.decay_gradient_steps = {self.update.decay_gradient_steps} and update.final_learning_rate = "
+                f"{self.update.final_learning_rate} go together; set both or neither"
+            )
+        limit = self.stop.max_env_steps
+        if limit is not None and limit <= self.replay.prefill_env_steps:
+            raise ValueError(
+                f"stop.max_env_steps = {limit} ends before replay.prefill_env_steps = "
+                f"{self.replay.prefill_env_steps} are played; raise it"
+            )
+        if self.trainer.devices > 1:
+            raise ValueError(f"trainer.devices = {self.trainer.devices} is not supported yet; set it to 1")
         if self.envs.frame_height < 20:
             raise ValueError(
                 f"envs.crop_top + envs.crop_bottom leave {self.envs.frame_height} of envs.image_height = "
                 f"{self.envs.image_height} rows; leave at least 20"
             )
-        if self.actors.kind == "in_process" and self.actors.count != 1:
-            raise ValueError("actors.count is for actors.kind = subprocess; set it to 1 or change the kind")
+        if self.actors.kind == "in_process":
+            for name, usual in (("count", 1), ("networks", 1), ("free_running", False)):
+                value = getattr(self.actors, name)
+                if value != usual:
+                    raise ValueError(
+                        f"actors.{name} = {value} is for actors.kind = subprocess; set it to {usual} or change the kind"
+                    )
         height, width = self.envs.frame_height, self.envs.image_width
         for kernel, stride in zip(self.network.kernels, self.network.strides, strict=True):
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
@@ -279,6 +302,20 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.1 reads 1e-4 as text; people mean the number."""
 
 
+def _unique_keys(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    """A mapping in which no key stands twice: the first of two would be lost without a word."""
+    content: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise yaml.YAMLError(f"key {key!r} is not a text")
+        if key in content:
+            raise yaml.YAMLError(f"key {key!r} stands twice")
+        content[key] = loader.construct_object(value_node, deep=True)
+    return content
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _unique_keys)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
 )
@@ -298,8 +335,12 @@ def preset_names() -> list[str]:
 def _read_yaml(source: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
     """Reads a preset by name or a file by path, with the chain of files that it extends underneath."""
     by_name = configs_directory() / f"{source}.yaml"
-    path = by_name if by_name.is_file() else Path(source)
-    if not path.is_file():
+    try:
+        path = by_name if by_name.is_file() else Path(source)
+        is_file = path.is_file()
+    except (OSError, ValueError):  # longer than a path can be, or with a null byte
+        is_file = False
+    if not is_file:
         near = difflib.get_close_matches(source, preset_names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"use a file's path or one of {', '.join(preset_names())}"
         raise ConfigError(f"config {source!r} is neither a preset nor a file; {hint}")
@@ -307,7 +348,7 @@ def _read_yaml(source: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {source!r} cannot be read ({error}); check the file and its rights") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         where = " ".join(str(error).split())
         raise ConfigError(f"config {source!r} is not valid YAML: {where}") from None
     if content is None:
@@ -340,7 +381,7 @@ def parse_override(text: str) -> dict[str, Any]:
         raise ConfigError(f"--set {text!r} must look like section.field=value, e.g. envs.count=3")
     try:
         value = yaml.load(raw, _Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise ConfigError(f"--set {text!r}: the value {raw!r} is not valid YAML") from None
     for part in reversed(key.strip().split(".")):
         value = {part: value}
@@ -385,6 +426,10 @@ def _sentence(error: ValidationError) -> str:
     if kind == "value_error":
         message = str(context.get("error", first["msg"]))
         return f"{field} = {value!r} {message}" if len(location) == 2 else message
+    if kind in ("model_type", "model_attributes_type"):
+        return f"{field or 'the configuration'} = {value!r} must hold keys and values; write {field}: {{key: value}}"
+    if kind == "int_type" and isinstance(value, float) and value.is_integer():
+        return f"{field} = {value!r} must be a whole number; write {int(value)}"
     description = _description(location)
     about = f" ({description})" if description else ""
     return f"{field} = {value!r} is not usable: {first['msg'].lower()}{about}; change it in the file or with --set"
@@ -402,9 +447,10 @@ def _known_keys(location: Sequence[str]) -> list[str]:
 
 def _description(location: Sequence[str]) -> str:
     section: Any = RunConfig
+    field: Any = None
     for part in location:
         field = getattr(section, "model_fields", {}).get(part)
         if field is None:
             return ""
         section = field.annotation
-    return field.description or ""
+    return (field.description or "") if field is not None else ""

@@ -45,6 +45,8 @@ class ExperienceDataset(IterableDataset[Batch]):
         self._config, self._clock, self._stop = config, clock, stop
         self.gradient_steps = 0  # drawn so far
         self._episode_ends: list[EpisodeEnd] = []
+        # Env steps played to fill the replay: they are no part of the replay ratio.
+        self._filling_env_steps = config.replay.prefill_env_steps
 
     def __len__(self) -> int:
         return BATCHES_PER_EPOCH
@@ -53,7 +55,7 @@ class ExperienceDataset(IterableDataset[Batch]):
         update = self._config.update
         while True:
             while self._is_rollout_due():
-                rollout = None if self._stop.is_set() else next(self.generator, None)  # type: ignore[call-overload]
+                rollout = None if self._stop.is_set() else next(self.generator, None)
                 if rollout is None:
                     return
                 with self._clock.measure("replay"):
@@ -66,13 +68,14 @@ class ExperienceDataset(IterableDataset[Batch]):
 
     def _is_rollout_due(self) -> bool:
         """Whether the next batch has to wait for experience."""
-        env_steps, prefill = self.generator.env_steps, self._config.replay.prefill_env_steps
-        if env_steps < prefill or not self.replay.rows_drawable:
+        stored = self.replay.rows_written * self.replay.num_envs
+        if stored < self._config.replay.prefill_env_steps or not self.replay.rows_drawable:
             return True
         if self._config.actors.free_running:
             return self.generator.is_ready()
         after_batch = self.gradient_steps + self._config.update.gradient_steps_per_batch
-        return env_steps < prefill + after_batch * self._config.update.env_steps_per_gradient_step
+        due = self._filling_env_steps + after_batch * self._config.update.env_steps_per_gradient_step
+        return self.generator.env_steps < due
 
     def take_episode_ends(self) -> list[EpisodeEnd]:
         """The games that ended since the last call, in order."""
@@ -81,11 +84,24 @@ class ExperienceDataset(IterableDataset[Batch]):
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes beside replay and generator."""
-        return {"gradient_steps": self.gradient_steps}
+        ends = [
+            [end.env, end.episode_return, end.episode_length_env_steps, end.env_steps] for end in self._episode_ends
+        ]
+        return {
+            "gradient_steps": self.gradient_steps,
+            "filling_env_steps": self._filling_env_steps,
+            "episode_ends": ends,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned."""
         self.gradient_steps = state["gradient_steps"]
+        self._filling_env_steps = state["filling_env_steps"]
+        self._episode_ends = [EpisodeEnd(*end) for end in state["episode_ends"]]
+
+    def fill_anew(self) -> None:
+        """Notes that the replay is empty although the run has begun: it is filled before training goes on."""
+        self._filling_env_steps += self._config.replay.prefill_env_steps
 
 
 def _with_float_frames(batch: Batch) -> Batch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import cv2
@@ -13,14 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from rl_speed.checkpoint import read_model
-from rl_speed.config import RunConfig, validate
+from rl_speed.config import RunConfig
 from rl_speed.envs import make_env
 from rl_speed.envs.classic import ClassicEnv
 from rl_speed.envs.preprocessing import push_frame
 from rl_speed.envs.protocol import VectorEnv
-from rl_speed.errors import CheckpointError, UserError
-from rl_speed.network import QNetwork
+from rl_speed.errors import UserError
 from rl_speed.policy import EpsilonGreedyPolicy
 from rl_speed.records import UInt8Array
 
@@ -58,31 +57,15 @@ class Evaluation:
         }
 
 
-def load_network(folder: Path) -> tuple[QNetwork, RunConfig]:
-    """The online network of a checkpoint, frozen, on the CPU, and the configuration it was trained with.
-
-    Raises:
-        CheckpointError: the checkpoint is not usable.
-    """
-    content = read_model(folder)
-    config = validate(content["rl_speed"]["config"])
-    prefix = "online_network."
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-    try:
-        num_actions = weights["advantage.weight"].shape[0]
-        network = QNetwork(
-            config.network, config.envs.frame_stack, config.envs.frame_height, config.envs.image_width, num_actions
-        )
-        network.load_state_dict(weights)
-    except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"checkpoint {folder} holds no network that fits its configuration ({error})") from None
-    network.requires_grad_(False)
-    return network.eval(), config
-
-
 def play_games(
-    network: nn.Module, config: RunConfig, episodes: int, epsilon: float, seed: int, threads: int
-) -> Evaluation:
+    network: nn.Module,
+    config: RunConfig,
+    episodes: int,
+    epsilon: float,
+    seed: int,
+    threads: int,
+    stop: Event | None = None,
+) -> Evaluation | None:
     """Plays full games on ale-py with the training's preprocessing.
 
     Each env plays a fixed number of games, so that short games do not count more often than long ones.
@@ -94,23 +77,27 @@ def play_games(
         epsilon: share of random actions.
         seed: of games and exploration.
         threads: emulator threads.
+        stop: once set, playing ends.
+
+    Returns:
+        the games, or None if it was stopped.
 
     Source: the fixed assignment of games to envs follows Stable-Baselines3's evaluation.
     """
     num_envs = min(episodes, MAX_ENVS)
     device = next(network.parameters()).device
-    env = make_env(config.envs, num_envs, seed, threads)
+    env = make_env(config.envs, num_envs, seed, threads, can_resume=False)
     try:
-        policy = EpsilonGreedyPolicy(
-            network, env.num_actions, seed, device, use_bf16=config.update.precision == "bf16"
-        )
+        policy = EpsilonGreedyPolicy(network, env.num_actions, seed, device, use_bf16=config.update.precision == "bf16")
         policy.epsilon = epsilon
-        return _play(env, policy, config, episodes)
+        return _play(env, policy, config, episodes, stop or Event())
     finally:
         env.close()
 
 
-def _play(env: VectorEnv, policy: EpsilonGreedyPolicy, config: RunConfig, episodes: int) -> Evaluation:
+def _play(
+    env: VectorEnv, policy: EpsilonGreedyPolicy, config: RunConfig, episodes: int, stop: Event
+) -> Evaluation | None:
     num_envs = env.num_envs
     quota = np.array([episodes // num_envs + (i < episodes % num_envs) for i in range(num_envs)])
     frame = torch.from_numpy(env.reset())
@@ -120,6 +107,8 @@ def _play(env: VectorEnv, policy: EpsilonGreedyPolicy, config: RunConfig, episod
     returns: list[float] = []
     lengths: list[int] = []
     while quota.any():
+        if stop.is_set():
+            return None
         stack = push_frame(stack, frame, is_first)
         env.send(policy.act(stack).numpy())
         step = env.recv()
@@ -153,6 +142,8 @@ def record_video(network: nn.Module, config: RunConfig, path: Path, epsilon: flo
     Raises:
         UserError: the file cannot be written.
     """
+    if path.suffix != ".mp4":
+        raise UserError(f"--video {path} must end in .mp4")
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
     env = ClassicEnv(config.envs)
     policy = EpsilonGreedyPolicy(network, env.num_actions, seed, use_bf16=config.update.precision == "bf16")
@@ -164,9 +155,10 @@ def record_video(network: nn.Module, config: RunConfig, path: Path, epsilon: flo
         ) as writer:
             episode_return = _record(env, policy, config, writer, seed)
         temporary.replace(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--video {path} cannot be written ({error}); give a path ending in .mp4 in a folder "
-                        f"that you may write to") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"--video {path} cannot be written ({error}); give a path in a folder that you may write to"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
         env.close()

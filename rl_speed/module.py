@@ -58,9 +58,7 @@ class DQNModule(pl.LightningModule):
         target = target.detach()
         with torch.enable_grad():
             q_value = self.online_network(batch.observation)
-            return td_loss(
-                q_value, batch.action, target, batch.is_valid, batch.weight, self._config.loss
-            )
+            return td_loss(q_value, batch.action, target, batch.is_valid, batch.weight, self._config.loss)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Takes one gradient step per minibatch.

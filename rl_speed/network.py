@@ -22,8 +22,8 @@ class QNetwork(nn.Module):
         num_actions: A.
 
     Source: Mnih et al. 2015, Methods, "Model architecture"; dueling: Wang et al. 2016, equation 9.
-    Differs: `standardise_input` replaces the division by 255; `normalise` puts a GroupNorm of one group after each convolution and a LayerNorm in each head, before
-        the rectifier; the papers have none.
+    Differs: `standardise_input` replaces the division by 255; `normalise` puts a GroupNorm of one group after each
+        convolution and a LayerNorm in each head, before the rectifier.
     """
 
     input_mean: Tensor  # float32 [H, W]
@@ -57,7 +57,7 @@ class QNetwork(nn.Module):
         )
         self.advantage = nn.Linear(config.hidden, num_actions)
         self.value = nn.Linear(config.hidden, 1) if config.dueling else None
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def standardise_input(self, mean: Tensor, deviation: float) -> None:
         """Shifts and scales images by what was measured, so that a static background becomes zero.
@@ -78,22 +78,23 @@ class QNetwork(nn.Module):
             observation: uint8 or float32 [B, K, H, W], grey levels 0..255.
 
         Returns:
-            float32 (bfloat16 under autocast) [B, A], discounted return in units of reward.
+            float32 [B, A], discounted return in units of reward.
         """
         # uint8 becomes floating point here, on the device: a quarter of the bytes travel.
         dtype = torch.bfloat16 if torch.is_autocast_enabled(observation.device.type) else torch.float32
         rows = observation.permute(0, 2, 3, 1).flatten(1)  # [B, H*W*K], a view if K varies fastest in memory
         # As rows, so that the inner loop of the subtraction is long: 8 times faster than broadcasting over K.
         mean = self.input_mean.to(dtype)[..., None].expand(-1, -1, observation.shape[1]).flatten()  # [H*W*K]
-        image = (rows.to(dtype) - mean).unflatten(1, (*self.input_mean.shape, -1)).permute(0, 3, 1, 2)
+        image = (rows.to(dtype) - mean).reshape(-1, *self.input_mean.shape, observation.shape[1]).permute(0, 3, 1, 2)
         # The scale goes into the first layer's weights, a thousandth of the image's size: preparing the image was a
         # third of an update.
         feature = F.conv2d(image, self.first.weight * self.input_scale, self.first.bias, self.first.stride)
         feature = self.convolutions(feature).flatten(1)  # [B, C, h, w] -> [B, C*h*w]
         heads = self.hidden(feature).chunk(self.num_heads, dim=1)  # num_heads x [B, hidden]
         activation = [F.relu(norm(head)) for norm, head in zip(self.norms, heads, strict=True)]
-        advantage: Tensor = self.advantage(activation[0])
+        # bfloat16 ends here: its spacing at a value of 1 is a quarter of the usual gap between two actions.
+        advantage: Tensor = self.advantage(activation[0]).float()
         if self.value is None:
             return advantage
-        value: Tensor = self.value(activation[1])
+        value: Tensor = self.value(activation[1]).float()
         return value + advantage - advantage.mean(dim=1, keepdim=True)

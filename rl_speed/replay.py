@@ -62,10 +62,9 @@ class Replay:
     ) -> None:
         self.steps, self.num_envs, self.settings = steps, num_envs, settings
         self.device = torch.device(device)
+        self._pin_memory = pin_memory
         shape = (steps, num_envs)
-        self._frame = torch.zeros(
-            (*shape, height, width), dtype=torch.uint8, device=self.device, pin_memory=pin_memory
-        )
+        self._frame = torch.zeros((*shape, height, width), dtype=torch.uint8, device=self.device, pin_memory=pin_memory)
         self._is_first = torch.zeros(shape, dtype=torch.bool, device=self.device)
         self._action = torch.zeros(shape, dtype=torch.int64, device=self.device)
         self._reward = torch.zeros(shape, dtype=torch.float32, device=self.device)
@@ -73,7 +72,6 @@ class Replay:
         self._truncated = torch.zeros(shape, dtype=torch.bool, device=self.device)
         # Raised to the exponent already. 0: never drawn.
         self._priority = torch.zeros(shape, dtype=torch.float32, device=self.device)
-        self._new_priority = 1.0
         self.rows_written = 0
         self._generator = torch.Generator(device=self.device).manual_seed(seed)
 
@@ -83,7 +81,7 @@ class Replay:
         place = (torch.arange(rows, device=self.device) + self.rows_written) % self.steps
         for name in _COLUMNS:
             getattr(self, f"_{name}")[place] = getattr(rollout, name).to(self.device, non_blocking=True)
-        self._priority[place] = self._new_priority
+        self._priority[place] = 1.0
         self.rows_written += rows
 
     def cut(self) -> None:
@@ -134,6 +132,8 @@ class Replay:
         and `count` over E, where a flat one would run over T*E slots.
 
         Source: Schaul et al. 2016, sections 3.3 and 3.4.
+        Differs: a new slot has priority 1 instead of the highest so far; the importance exponent is not annealed;
+            0.01 is added to every error.
         """
         rows = self.rows_drawable
         row_place = torch.arange(rows.start, rows.stop, device=self.device) % self.steps
@@ -186,7 +186,9 @@ class Replay:
             frames.append(flat.index_select(0, older * self.num_envs + env) * ~has_begun[:, None])
             has_begun = has_begun | self._is_first[older, env]
         stacked = torch.stack(frames[::-1], dim=2)  # [B, H*W, K]
-        return stacked.unflatten(1, self._frame.shape[2:]).permute(0, 3, 1, 2)  # -> [B, K, H, W]
+        if self._pin_memory:
+            stacked = stacked.pin_memory()
+        return stacked.reshape(-1, *self._frame.shape[2:], len(frames)).permute(0, 3, 1, 2)  # -> [B, K, H, W]
 
     def update_priorities(self, index: Tensor, td_error: Tensor) -> None:
         """Gives drawn slots the priority of their newest error.
@@ -214,9 +216,13 @@ class Replay:
         return mean.to(torch.float32), float(variance.sqrt())
 
     def state_dict(self) -> dict[str, Any]:
-        """What resumes: the written part of the ring, the write position and the generator; no copies."""
+        """What resumes: the written part of the ring, the write position and the generator."""
         rows = min(self.rows_written, self.steps)
-        ring = {name: getattr(self, f"_{name}")[:rows].cpu() for name in (*_COLUMNS, "priority")}
+        # A view is saved with the whole memory behind it: what is not full yet is copied.
+        ring = {name: getattr(self, f"_{name}") for name in (*_COLUMNS, "priority")}
+        if rows < self.steps:
+            ring = {name: tensor[:rows].clone() for name, tensor in ring.items()}
+        ring = {name: tensor.cpu() for name, tensor in ring.items()}
         return {"ring": ring, "rows_written": self.rows_written, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,6 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from pytorch_lightning import Callback
-from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 
 from rl_speed.callbacks import (
@@ -35,11 +34,17 @@ from rl_speed.callbacks import (
     StopAtLimits,
     StopAtReward,
     TargetSync,
-    WeightPublisher,
 )
-from rl_speed.checkpoint import CheckpointWriter, ExperienceRestorer, read_model
+from rl_speed.checkpoint import (
+    MODEL_FILE,
+    CheckpointWriter,
+    RandomStateRestorer,
+    read_config,
+    read_model,
+    restore_experience,
+)
 from rl_speed.clock import StageClock
-from rl_speed.config import RunConfig
+from rl_speed.config import RunConfig, merge, parse_override, validate
 from rl_speed.dataset import ExperienceDataset
 from rl_speed.envs import make_env
 from rl_speed.errors import ConfigError, UserError
@@ -47,6 +52,7 @@ from rl_speed.evaluation import play_games
 from rl_speed.generators.in_process import InProcessGenerator
 from rl_speed.generators.protocol import RolloutGenerator
 from rl_speed.generators.subprocess import SubprocessGenerator
+from rl_speed.logger import RunLogger
 from rl_speed.machine import has_cpp_compiler, has_cuda, machine, usable_cores, versions
 from rl_speed.module import DQNModule
 from rl_speed.policy import EpsilonGreedyPolicy
@@ -200,6 +206,8 @@ class OwnSignals(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """After Lightning has put its own in."""
         if threading.current_thread() is threading.main_thread():
+            # A SIGTERM that came in between has set our flag too; Lightning's would end the run without a save.
+            trainer._signal_connector.received_sigterm = False
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
@@ -226,7 +234,7 @@ def build(
     threads = plan_threads(config, usable_cores())
     torch.set_num_threads(threads.learner)
     if config.update.compile and device.type == "cpu" and not has_cpp_compiler():
-        console.print("no C++ compiler found, so the update is not compiled; install g++ to make it faster")
+        print_plain(console, "no C++ compiler found, so the update is not compiled; install g++ to make it faster")
         config = config.model_copy(update={"update": config.update.model_copy(update={"compile": False})})
     rank = int(os.environ.get("LOCAL_RANK", "0"))
     attempt = 0 if resume is None else read_model(resume)["global_step"]
@@ -235,7 +243,7 @@ def build(
 
     def tell(text: str) -> None:
         if rank == 0:
-            console.print(text, highlight=False, soft_wrap=True)
+            print_plain(console, text)
 
     replay = make_replay(config, seeds["replay"], tell)
     clock = StageClock()
@@ -256,8 +264,34 @@ def build(
         generator = InProcessGenerator(env, policy, config, clock)
     else:
         generator = SubprocessGenerator(config, policy, num_actions, seeds["actors"], threads.env, clock, stop)
+    try:
+        return _wire(config, stop, watch, console, tell, resume, version, replay, clock, module, policy, generator)
+    except BaseException:
+        generator.close()
+        raise
+
+
+def _wire(
+    config: RunConfig,
+    stop: threading.Event,
+    watch: Stopwatch,
+    console: Console,
+    tell: Callable[[str], None],
+    resume: Path | None,
+    version: int | None,
+    replay: Replay,
+    clock: StageClock,
+    module: DQNModule,
+    policy: EpsilonGreedyPolicy,
+    generator: RolloutGenerator,
+) -> Run:
+    """Dataset, callbacks and trainer around what generates and what learns."""
     dataset = ExperienceDataset(generator, replay, config, clock, stop)
-    logger = TensorBoardLogger(config.logging.directory, name="", version=version, default_hp_metric=False)
+    callbacks: list[Callback] = [OwnSignals()]
+    if resume is not None:
+        rank = int(os.environ.get("LOCAL_RANK", "0"))
+        callbacks.append(RandomStateRestorer(restore_experience(dataset, resume, rank, tell)))
+    logger = RunLogger(config.logging.directory, version, tell)
     directory = Path(logger.log_dir)
     statistics = EpisodeStatistics(config.stop, config.total_envs, dataset, watch.elapsed_seconds)
     fps = FpsLogger(dataset, policy, clock, config.logging.every_seconds)
@@ -265,10 +299,6 @@ def build(
     stop_at_reward = StopAtReward(statistics)
     stop_at_limits = StopAtLimits(config.stop, dataset, stop, deadline)
     checkpoints = CheckpointWriter(config, dataset, directory / "checkpoints", watch.elapsed_seconds, tell)
-    callbacks: list[Callback] = [OwnSignals()]
-    if resume is not None:
-        callbacks.append(ExperienceRestorer(dataset, resume, tell))
-    callbacks.append(WeightPublisher(dataset))
     if config.network.standardise:
         callbacks.append(InputStandardisation(dataset))
     callbacks += [fps, LearningRateDecay(config)]
@@ -278,15 +308,12 @@ def build(
     if config.logging.print_episodes:
         callbacks.append(EpisodePrinter(statistics, tell))
     if config.logging.progress_bar:
-        callbacks.append(
-            ProgressBar(config.stop, dataset, policy, statistics, fps, watch.elapsed_seconds, console)
-        )
+        callbacks.append(ProgressBar(config.stop, dataset, policy, statistics, fps, watch.elapsed_seconds, console))
     # Checkpoints after everything that changes with a batch, and before the processes are closed.
     callbacks += [stop_at_reward, stop_at_limits, checkpoints, CloseGenerator(generator)]
     trainer = pl.Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
+        accelerator="gpu" if policy.device.type == "cuda" else "cpu",
         devices=config.trainer.devices,
-        strategy="ddp" if config.trainer.devices > 1 else "auto",
         precision="bf16-mixed" if config.update.precision == "bf16" else "32-true",
         logger=logger,
         callbacks=callbacks,
@@ -301,8 +328,22 @@ def build(
         use_distributed_sampler=False,
     )
     return Run(
-        config, trainer, module, dataset, statistics, fps, stop_at_reward, stop_at_limits, checkpoints, directory
+        config,
+        trainer,
+        module,
+        dataset,
+        statistics,
+        fps,
+        stop_at_reward,
+        stop_at_limits,
+        checkpoints,
+        directory,
     )
+
+
+def print_plain(console: Console, text: str) -> None:
+    """Prints a line as it is: brackets in a path are no markup."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _first_env(config: RunConfig, seed: int, threads: int) -> tuple[int, Any]:
@@ -318,7 +359,7 @@ def _first_env(config: RunConfig, seed: int, threads: int) -> tuple[int, Any]:
 
 
 @contextmanager
-def stop_on_signals(stop: threading.Event, tell: Callable[[str], None]) -> Iterator[dict[str, int]]:
+def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
     """Lets Ctrl-C and SIGTERM end the run at the next batch; a second one ends the program at once.
 
     Yields:
@@ -328,10 +369,11 @@ def stop_on_signals(stop: threading.Event, tell: Callable[[str], None]) -> Itera
 
     def handle(number: int, frame: Any) -> None:
         if received:
-            raise KeyboardInterrupt
+            os._exit(128 + number)  # actors end by themselves when this process is gone
         received["signal"] = number
         stop.set()
-        tell("stopping: the run is being saved (once more to leave at once)")
+        # Not through the console: the signal may have come in the middle of one of its writes.
+        os.write(2, b"\nstopping; once more to leave at once\n")
 
     if threading.current_thread() is not threading.main_thread():
         yield received
@@ -384,16 +426,16 @@ def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Con
     watch = Stopwatch(earlier)
 
     def tell(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+        print_plain(console, text)
 
-    with stop_on_signals(stop, tell) as received:
+    with stop_on_signals(stop) as received:
         run = build(config, stop, watch, console, resume, version)
         try:
             _start_folder(run, tell)
             run.trainer.fit(
                 run.module,
                 train_dataloaders=run.dataset,
-                ckpt_path=None if resume is None else str(resume / "model.ckpt"),
+                ckpt_path=None if resume is None else str(resume / MODEL_FILE),
                 weights_only=True,
             )
         finally:
@@ -403,12 +445,50 @@ def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Con
         if run.trainer.is_global_zero:
             _write_result(run, result)
             if not stop.is_set() and config.stop.confirm_episodes:
-                result["confirmation"] = _confirm(run, tell)
+                result["confirmation"] = _confirm(run, stop, tell)
                 _write_result(run, result)
             tell(last_line(result))
             if run.checkpoints.error is not None:
                 raise run.checkpoints.error
     return Outcome(result, run.directory, received.get("signal"))
+
+
+# What a checkpoint's replay, games and networks are made for.
+_FIXED_ON_RESUME = ("seed", "envs", "actors", "replay", "network")
+
+
+def resume_config(folder: Path, overrides: Sequence[str], max_seconds: float | None) -> RunConfig:
+    """The configuration of a checkpoint, with changes that it allows.
+
+    Args:
+        folder: the checkpoint.
+        overrides: texts `section.field=value`.
+        max_seconds: new limit of wall time; None: none.
+
+    Raises:
+        ConfigError: a change that the saved replay, games or networks do not fit.
+        CheckpointError: the checkpoint is not usable.
+    """
+    saved = read_config(folder)
+    content = merge(saved.model_dump(), {"stop": {"max_seconds": max_seconds}})
+    for text in overrides:
+        content = merge(content, parse_override(text))
+    config = validate(content)
+    for name in _FIXED_ON_RESUME:
+        before, now = getattr(saved, name), getattr(config, name)
+        if before != now:
+            fields = getattr(type(before), "model_fields", None)
+            if fields:
+                name, before, now = next(
+                    (f"{name}.{field}", getattr(before, field), getattr(now, field))
+                    for field in fields
+                    if getattr(before, field) != getattr(now, field)
+                )
+            raise ConfigError(
+                f"{name} cannot change from {before!r} to {now!r} on resume: the saved replay, games and networks "
+                f"would not fit; leave it, or start a new run"
+            )
+    return config
 
 
 def _version_of(checkpoint: Path, config: RunConfig) -> int | None:
@@ -436,16 +516,17 @@ def _start_folder(run: Run, tell: Callable[[str], None]) -> None:
     tell(f"logs: {run.directory}")
 
 
-def _confirm(run: Run, tell: Callable[[str], None]) -> dict[str, float]:
-    """Plays fresh games with the final weights, off the clock."""
-    stop = run.config.stop
-    tell(f"confirming over {stop.confirm_episodes} games at epsilon {stop.confirm_epsilon:g} ...")
+def _confirm(run: Run, stop: threading.Event, tell: Callable[[str], None]) -> dict[str, float] | None:
+    """Plays fresh games with the final weights, off the clock; None if it was stopped."""
+    episodes, epsilon = run.config.stop.confirm_episodes, run.config.stop.confirm_epsilon
+    tell(f"confirming over {episodes} games at epsilon {epsilon:g} ...")
     network = run.module.online_network.eval()
     cores = usable_cores()
     torch.set_num_threads(cores)
     # A seed that no training env had.
     seed = int(np.random.SeedSequence([run.config.seed, 6]).generate_state(1)[0] >> 1)
-    return play_games(network, run.config, stop.confirm_episodes, stop.confirm_epsilon, seed, cores).summary()
+    played = play_games(network, run.config, episodes, epsilon, seed, cores, stop)
+    return None if played is None else played.summary()
 
 
 def _result(run: Run, preset: str, seconds: float) -> dict[str, Any]:
@@ -469,6 +550,7 @@ def _result(run: Run, preset: str, seconds: float) -> dict[str, Any]:
         "env_steps_per_second": {"prefill": fps.prefill_env_steps_per_second(), "steady": steady},
         "gradient_steps_per_second": fps.steady_gradient_steps_per_second(gradient_steps),
         "time_shares": fps.time_shares(),
+        "actor_time_shares": fps.actor_time_shares(),
         "confirmation": None,
         "checkpoint": str(run.checkpoints.newest) if run.checkpoints.newest else None,
         "config": config.model_dump(mode="json"),

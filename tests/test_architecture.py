@@ -15,8 +15,9 @@ LEVELS = {
     "policy": 3, "envs": 3,
     "generators": 4,
     "replay": 5,
-    "dataset": 6, "module": 6,
-    "checkpoint": 7, "evaluation": 8, "callbacks": 7, "progress": 8,
+    "dataset": 6, "module": 6, "logger": 6,
+    "checkpoint": 7, "evaluation": 7, "callbacks": 7,
+    "progress": 8,
     "train": 9,
     "cli": 10,
 }  # fmt: skip

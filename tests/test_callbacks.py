@@ -18,6 +18,7 @@ from rl_speed.callbacks import (
 )
 from rl_speed.clock import StageClock
 from rl_speed.config import StopConfig
+from rl_speed.logger import RunLogger
 from rl_speed.module import DQNModule
 from rl_speed.records import EpisodeEnd
 
@@ -25,7 +26,12 @@ from rl_speed.records import EpisodeEnd
 def fake_trainer(global_step=0):
     strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all=True: decision)
     return SimpleNamespace(
-        global_step=global_step, should_stop=False, strategy=strategy, world_size=1, logger=None, global_rank=0
+        global_step=global_step,
+        should_stop=False,
+        strategy=strategy,
+        world_size=1,
+        logger=None,
+        global_rank=0,
     )
 
 
@@ -152,13 +158,18 @@ def test_epsilon_follows_env_steps_not_frames_or_gradient_steps(tiny_config):
     assert policy.epsilon == pytest.approx(0.75)
 
 
-@pytest.mark.parametrize(("gradient_step", "is_synced"), [(9, False), (10, True), (20, True)])
-def test_the_target_is_synced_every_so_many_gradient_steps(tiny_config, gradient_step, is_synced):
+@pytest.mark.parametrize(
+    ("start", "gradient_step", "is_synced"),
+    [(8, 9, False), (9, 10, True), (12, 20, True), (9, 13, True), (10, 19, False)],
+)
+def test_the_target_is_synced_every_so_many_gradient_steps(tiny_config, start, gradient_step, is_synced):
     config = tiny_config()
     module = DQNModule(config, 3, StageClock())
     with torch.no_grad():
         module.online_network.advantage.bias += 1.0
-    TargetSync(config).on_train_batch_end(fake_trainer(gradient_step), module)
+    callback = TargetSync(config)
+    callback.on_train_start(fake_trainer(start), module)
+    callback.on_train_batch_end(fake_trainer(gradient_step), module)
     same = torch.equal(module.online_network.advantage.bias, module.target_network.advantage.bias)
     assert same == is_synced
 
@@ -174,9 +185,7 @@ def test_a_soft_sync_moves_by_its_rate(tiny_config):
 
 
 def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
-    config = tiny_config(
-        update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "decay_gradient_steps": 100}
-    )
+    config = tiny_config(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "decay_gradient_steps": 100})
     module = DQNModule(config, 3, StageClock())
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda: optimizer)
@@ -203,6 +212,30 @@ def test_fps_is_of_the_window_and_leaves_the_prefill_out(monkeypatch):
     assert fps.prefill_env_steps_per_second() == pytest.approx(500.0)
     assert fps.steady_env_steps_per_second() == pytest.approx(75.0)
     assert fps.steady_gradient_steps_per_second(300) == pytest.approx(75.0)
+
+
+def test_a_resumed_run_explores_as_its_env_steps_say(tiny_config):
+    config = tiny_config(exploration={"epsilon_end": 0.1, "decay_env_steps": 100})
+    policy = SimpleNamespace(epsilon=1.0)
+    EpsilonDecay(config, fake_dataset(env_steps=10_000), policy).on_train_start(fake_trainer(), None)
+    assert policy.epsilon == pytest.approx(0.1)
+
+
+def test_a_full_disk_costs_the_curves_and_not_the_run(tmp_path, monkeypatch):
+    warnings = []
+    logger = RunLogger(str(tmp_path), None, warnings.append)
+    logger.write({"reward": 1.0}, 1)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(logger.experiment, "add_scalar", fail)
+    logger.write({"reward": 1.0}, 2)
+    logger.write({"reward": 1.0}, 3)
+    logger.save()
+    logger.finalize("success")
+    assert len(warnings) == 1
+    assert "No space left" in warnings[0]
 
 
 def test_episode_lines_number_the_games():

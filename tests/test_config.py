@@ -24,7 +24,11 @@ def test_baseline_is_the_ladders_first_rung():
     assert (config.exploration.epsilon_start, config.exploration.epsilon_end) == (1.0, 0.02)
     assert config.exploration.decay_env_steps == 100_000
     assert config.update.learning_rate == 1e-4
-    assert (config.update.target_sync_gradient_steps, config.replay.gamma, config.update.loss) == (1000, 0.99, "mse")
+    assert (config.update.target_sync_gradient_steps, config.replay.gamma, config.update.loss) == (
+        1000,
+        0.99,
+        "mse",
+    )
     assert (config.replay.n_step, config.update.env_steps_per_gradient_step) == (1, 1)
 
 
@@ -78,8 +82,17 @@ def test_a_configuration_survives_its_own_dump():
         ("update.loss=l1", ["update.loss = 'l1'", "'mse' or 'huber'"]),
         ("envs.actions=[NOOP, JUMP]", ["envs.actions", "'JUMP'", "RIGHT"]),
         ("envs.actions=[NOOP, NOOP]", ["envs.actions", "two different"]),
-        ("envs=3", ["envs = 3"]),
-        ("envs=null", ["envs = None"]),
+        ("envs=3", ["envs = 3", "must hold keys and values"]),
+        ("envs=null", ["envs = None", "must hold keys and values"]),
+        ("1=2", ["unknown key 1"]),
+        ("seed=2020-99-99", ["--set", "not valid YAML"]),
+        ("stop.max_env_steps=1e6", ["stop.max_env_steps = 1000000.0", "write 1000000"]),
+        ("stop.max_env_steps=500", ["stop.max_env_steps = 500", "raise it"]),
+        ("update.final_learning_rate=1e-5", ["update.final_learning_rate", "together"]),
+        ("network.strides=[4, 0, 1]", ["network.strides = [4, 0, 1]", "positive"]),
+        ("actors.networks=2", ["actors.networks = 2", "subprocess"]),
+        ("actors.free_running=true", ["actors.free_running", "subprocess"]),
+        ("trainer.devices=2", ["trainer.devices = 2"]),
         ("network.kernels=[8, 4]", ["one entry per convolution"]),
         ("network.kernels=[80, 4, 3]", ["network.kernels", "to nothing"]),
         ("replay.capacity_env_steps=3", ["replay.capacity_env_steps = 3", "raise it"]),
@@ -108,6 +121,8 @@ def test_bad_values_name_the_field_the_value_and_the_fix(override, parts):
         ("extends: nowhere", "'nowhere' is neither a preset nor a file"),
         ("extends: 3", "extends = 3"),
         ("envs:\n  count: 0", "envs.count = 0"),
+        ("seed: 1\nseed: 2", "'seed' stands twice"),
+        ("1: 2", "key 1 is not a text"),
     ],
 )
 def test_bad_files_get_one_sentence(tmp_path, text, part):

@@ -75,6 +75,11 @@ def make_subprocess(config, stop=None):
     return SubprocessGenerator(config, policy, 6, seeds, 1, StageClock(), stop or threading.Event())
 
 
+def take(generator, count):
+    for _ in range(count):
+        next(generator)
+
+
 @pytest.fixture
 def two_actors(tiny_config):
     config = tiny_config(
@@ -99,7 +104,7 @@ def test_actors_write_every_cell_of_a_rollout(two_actors):
     assert len({rollout.frame[:, e].numpy().tobytes() for e in range(4)}) > 1
 
 
-def test_actors_act_with_the_weights_that_were_staged(two_actors):
+def test_actors_act_with_the_online_networks_weights(two_actors):
     network = two_actors._policy.network
     two_actors._policy.epsilon = 0.0
     for favourite in (4, 1):
@@ -107,7 +112,6 @@ def test_actors_act_with_the_weights_that_were_staged(two_actors):
             network.advantage.weight.zero_()
             network.advantage.bias.zero_()
             network.advantage.bias[favourite] = 1.0
-        two_actors.stage_weights(network)
         # One rollout is under way with the weights before, and one step was chosen ahead in it.
         for _ in range(3):
             rollout = next(two_actors)
@@ -127,14 +131,15 @@ def test_a_killed_actor_is_reported_at_once(two_actors):
     os.kill(two_actors._processes[1].pid, signal.SIGKILL)
     start = time.monotonic()
     with pytest.raises(ActorError, match="actor 1 was killed by signal 9"):
-        for _ in range(5):
-            next(two_actors)
+        take(two_actors, 5)
     assert time.monotonic() - start < 10
 
 
 def test_a_failing_actor_sends_its_traceback(tiny_config):
     config = tiny_config(
-        envs={"count": 2}, actors={"kind": "subprocess"}, replay={"capacity_env_steps": 2000, "prefill_env_steps": 200}
+        envs={"count": 2},
+        actors={"kind": "subprocess"},
+        replay={"capacity_env_steps": 2000, "prefill_env_steps": 200},
     )
     # model_copy does not validate: the actor meets a game that is not there.
     broken = config.model_copy(update={"envs": config.envs.model_copy(update={"game": "no_such_game"})})
@@ -144,13 +149,46 @@ def test_a_failing_actor_sends_its_traceback(tiny_config):
     generator.close()
 
 
+def test_a_silent_actor_is_given_up(two_actors):
+    next(two_actors)
+    two_actors._config = two_actors._config.model_copy(
+        update={"actors": two_actors._config.actors.model_copy(update={"timeout_seconds": 0.5})}
+    )
+    os.kill(two_actors._processes[0].pid, signal.SIGSTOP)
+    with pytest.raises(ActorError, match="actor 0 has not answered"):
+        take(two_actors, 5)
+    os.kill(two_actors._processes[0].pid, signal.SIGCONT)
+
+
+def test_a_free_running_learner_does_not_wait(tiny_config):
+    config = tiny_config(
+        envs={"count": 2},
+        actors={"kind": "subprocess", "count": 2, "free_running": True},
+        replay={"capacity_env_steps": 2000, "prefill_env_steps": 200},
+    )
+    generator = make_subprocess(config)
+    take(generator, 3)
+    deadline = time.monotonic() + 30
+    while not generator.is_ready() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert generator.is_ready()
+    os.kill(generator._processes[0].pid, signal.SIGSTOP)
+    # What was ordered ahead can still be taken; then the learner is told that nothing is ready.
+    for _ in range(20):
+        if generator.is_ready():
+            next(generator)
+    assert not generator.is_ready()
+    os.kill(generator._processes[0].pid, signal.SIGCONT)
+    generator.close()
+
+
 def test_waiting_ends_when_the_run_is_stopped(two_actors):
     two_actors._stop.set()
     with pytest.raises(StopIteration):
-        for _ in range(100):
-            next(two_actors)
+        take(two_actors, 100)
 
 
+@pytest.mark.slow
 def test_a_run_with_actors_does_not_depend_on_who_was_faster(tiny_config):
     config = tiny_config(
         envs={"count": 2},

@@ -82,7 +82,9 @@ def test_slow_grads_costs_time_but_changes_no_gradient(tiny_config):
         assert torch.equal(fast, slow)
 
 
-@pytest.mark.parametrize(("ratio", "steps_per_batch", "envs"), [(1, 1, 1), (4, 1, 2), (4, 2, 2), (0.5, 2, 1), (2.5, 1, 2)])
+@pytest.mark.parametrize(
+    ("ratio", "steps_per_batch", "envs"), [(1, 1, 1), (4, 1, 2), (4, 2, 2), (0.5, 2, 1), (2.5, 1, 2)]
+)
 def test_the_replay_ratio_is_locked(tiny_config, ratio, steps_per_batch, envs):
     config = tiny_config(
         envs={"count": envs},

@@ -17,7 +17,9 @@ def test_the_default_is_the_papers_network():
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("normalise", [False, True])
 def test_values_have_one_column_per_action(dueling, normalise):
-    config = NetworkConfig(channels=(8, 8), kernels=(8, 3), strides=(4, 2), hidden=16, dueling=dueling, normalise=normalise)
+    config = NetworkConfig(
+        channels=(8, 8), kernels=(8, 3), strides=(4, 2), hidden=16, dueling=dueling, normalise=normalise
+    )
     network = QNetwork(config, 2, 42, 42, 3)
     q_value = network(torch.randint(0, 256, (5, 2, 42, 42), dtype=torch.uint8))
     assert q_value.shape == (5, 3)

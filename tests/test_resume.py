@@ -14,7 +14,13 @@ from tests.conftest import TINY
 
 # Games of 25 env steps, so that many end, and fresh seeds in between.
 RUN = {
-    "envs": {"count": 3, "max_episode_frames": 100, "reseed_env_steps": 40, "noop_max": 5, "sticky_probability": 0.25},
+    "envs": {
+        "count": 3,
+        "max_episode_frames": 100,
+        "reseed_env_steps": 40,
+        "noop_max": 5,
+        "sticky_probability": 0.25,
+    },
     "replay": {"prefill_env_steps": 90, "priority_exponent": 0.6, "n_step": 3},
     "network": {"standardise": True, "dueling": True},
     "update": {
@@ -98,10 +104,13 @@ def test_epsilon_and_target_come_back(tmp_path):
 def test_a_run_whose_replay_was_not_saved_fills_it_anew(tmp_path):
     first = run(tmp_path, 20, checkpoint={"save_replay": False})
     folder = find_last(tmp_path)
-    assert read_experience(folder, 0) is None
+    assert read_experience(folder, 0)["replay"] is None
     second = run(tmp_path, 40, resume=folder, checkpoint={"save_replay": False})
-    assert second.result["gradient_steps"] == 40
-    assert first.result["gradient_steps"] == 20
+    assert (first.result["gradient_steps"], second.result["gradient_steps"]) == (20, 40)
+    # The env steps go on; the second filling is on top of the replay ratio.
+    ratio_env_steps = 20 * RUN["update"]["env_steps_per_gradient_step"]
+    played = second.result["env_steps"] - first.result["env_steps"]
+    assert ratio_env_steps + 90 - 6 <= played <= ratio_env_steps + 90 + 6
 
 
 def test_weights_are_never_one_update_old(tmp_path):

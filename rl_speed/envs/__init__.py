@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from rl_speed.config import EnvsConfig
+from rl_speed.envs.journal import SeedJournal
 from rl_speed.envs.protocol import VectorEnv
 
 
-def make_env(config: EnvsConfig, num_envs: int, seed: int, threads: int) -> VectorEnv:
+def make_env(config: EnvsConfig, num_envs: int, seed: int, threads: int, can_resume: bool = True) -> VectorEnv:
     """Builds the configured backend.
 
     Args:
@@ -14,11 +15,13 @@ def make_env(config: EnvsConfig, num_envs: int, seed: int, threads: int) -> Vect
         num_envs: E.
         seed: all envs' seeds derive from it.
         threads: emulator threads, for backends that have them.
+        can_resume: keep what `state_dict` needs, and start games from fresh seeds so that it stays short.
     """
+    journal = SeedJournal(num_envs, seed, config.reseed_env_steps if can_resume else None)
     if config.backend == "classic":
         from rl_speed.envs.classic import ClassicVectorEnv
 
-        return ClassicVectorEnv(config, num_envs, seed)
+        return ClassicVectorEnv(config, num_envs, journal)
     from rl_speed.envs.ale_vector import AleVectorEnv
 
-    return AleVectorEnv(config, num_envs, seed, threads)
+    return AleVectorEnv(config, num_envs, journal, threads)

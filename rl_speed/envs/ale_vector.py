@@ -22,19 +22,19 @@ class AleVectorEnv:
     Args:
         config: game and preprocessing.
         num_envs: E.
-        seed: all envs' seeds derive from it.
+        journal: gives the seeds and notes the actions.
         threads: C++ threads, 1 or more.
 
     Source: ale-py 0.12, vector environments.
     """
 
-    def __init__(self, config: EnvsConfig, num_envs: int, seed: int, threads: int) -> None:
+    def __init__(self, config: EnvsConfig, num_envs: int, journal: SeedJournal, threads: int) -> None:
         self.num_envs = num_envs
         self._config = config
         use_full, indices = action_indices(config, self._minimal_names(config.game))
         self._action_indices = np.array(indices, dtype=np.int64)
         self.num_actions = len(indices)
-        self._journal = SeedJournal(num_envs, seed, config.reseed_env_steps)
+        self._journal = journal
         self._lives = np.zeros(num_envs, dtype=np.int64)
         self._env: AtariVectorEnv | None = AtariVectorEnv(
             config.game,
@@ -102,7 +102,11 @@ class AleVectorEnv:
         )
 
     def _start_from(
-        self, mask: np.ndarray[Any, np.dtype[np.bool_]], seeds: Int64Array, frame: UInt8Array, lives: Int64Array
+        self,
+        mask: np.ndarray[Any, np.dtype[np.bool_]],
+        seeds: Int64Array,
+        frame: UInt8Array,
+        lives: Int64Array,
     ) -> None:
         """Starts the masked envs from seeds; puts their first frames and lives into `frame` and `lives`."""
         observation, info = self._games.reset(seed=seeds, options={"reset_mask": mask})
@@ -111,7 +115,8 @@ class AleVectorEnv:
 
     def _frames(self, observation: UInt8Array) -> UInt8Array:
         # [E, 1, image_height, W] -> [E, H, W]; a copy, since ale-py may use its memory again.
-        return crop(observation[:, 0], self._config).copy()
+        frames: UInt8Array = crop(observation[:, 0], self._config).copy()
+        return frames
 
     def state_dict(self) -> dict[str, Any]:
         """See VectorEnv."""

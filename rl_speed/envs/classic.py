@@ -57,7 +57,7 @@ class ClassicEnv:
             self.emulator.ale.setInt("random_seed", seed)
             self.emulator.load_game()
             # The C++ vector env draws its no-ops from a Mersenne Twister seeded the C++ way.
-            self._noop_generator._legacy_seeding(seed)  # type: ignore[attr-defined]
+            self._noop_generator._legacy_seeding(seed)
         screen, info = self.emulator.reset()
         noops = 0
         if self._fire is not None:
@@ -74,9 +74,7 @@ class ClassicEnv:
         self._capture = screen
         return resize_and_crop(screen, self._config)
 
-    def play(
-        self, action: int, screens: list[UInt8Array] | None = None
-    ) -> tuple[UInt8Array, float, bool, bool]:
+    def play(self, action: int, screens: list[UInt8Array] | None = None) -> tuple[UInt8Array, float, bool, bool]:
         """Repeats one action for `frame_skip` frames.
 
         Args:
@@ -119,14 +117,14 @@ class ClassicVectorEnv:
     Args:
         config: game and preprocessing.
         num_envs: E.
-        seed: all envs' seeds derive from it.
+        journal: gives the seeds and notes the actions.
     """
 
-    def __init__(self, config: EnvsConfig, num_envs: int, seed: int) -> None:
+    def __init__(self, config: EnvsConfig, num_envs: int, journal: SeedJournal) -> None:
         self.num_envs = num_envs
         self._envs = [ClassicEnv(config) for _ in range(num_envs)]
         self.num_actions = self._envs[0].num_actions
-        self._journal = SeedJournal(num_envs, seed, config.reseed_env_steps)
+        self._journal = journal
         self._action: Int64Array | None = None
 
     def reset(self) -> UInt8Array:

@@ -21,10 +21,11 @@ class SeedJournal:
     Args:
         num_envs: E.
         seed: of the run and process; every env and every fresh start gets its own seed from it.
-        reseed_env_steps: length from which an env asks for a fresh seed at the end of its game.
+        reseed_env_steps: length from which an env asks for a fresh seed at the end of its game; None: nothing is
+            noted and nothing can be saved.
     """
 
-    def __init__(self, num_envs: int, seed: int, reseed_env_steps: int) -> None:
+    def __init__(self, num_envs: int, seed: int, reseed_env_steps: int | None) -> None:
         self.seed = seed
         self.reseed_env_steps = reseed_env_steps
         self._starts = np.zeros(num_envs, dtype=np.int64)
@@ -41,12 +42,16 @@ class SeedJournal:
 
     def record(self, action: Int64Array) -> None:
         """Notes one action per env, int64 [E]."""
+        if self.reseed_env_steps is None:
+            return
         for actions, value in zip(self._actions, action.tolist(), strict=True):
             actions.append(value)
 
     def wants_fresh_seed(self, is_over: BoolArray) -> BoolArray:
         """Which of the envs whose game is over (bool [E]) should start the next one from a fresh seed."""
         wants = np.zeros_like(is_over)
+        if self.reseed_env_steps is None:
+            return wants
         for env in np.flatnonzero(is_over):
             wants[env] = len(self._actions[env]) >= self.reseed_env_steps
         return wants
@@ -67,6 +72,7 @@ class SeedJournal:
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes."""
+        assert self.reseed_env_steps is not None, "this journal notes nothing"
         return {
             "seed": self.seed,
             "starts": torch.from_numpy(self._starts.copy()),

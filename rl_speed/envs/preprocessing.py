@@ -7,6 +7,8 @@ oldest first; where the episode is younger than K frames, the missing ones are z
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import torch
 from torch import Tensor
@@ -26,7 +28,8 @@ def resize_and_crop(screen: UInt8Array, config: EnvsConfig) -> UInt8Array:
         uint8 [H, W].
     """
     size = (config.image_width, config.image_height)
-    return crop(cv2.resize(screen, size, interpolation=cv2.INTER_AREA), config)
+    image: Any = cv2.resize(screen, size, interpolation=cv2.INTER_AREA)
+    return crop(image, config)
 
 
 def crop(image: UInt8Array, config: EnvsConfig) -> UInt8Array:

@@ -9,7 +9,6 @@ from multiprocessing.connection import Connection
 
 import torch
 from torch import Tensor
-from torch.nn.utils import vector_to_parameters
 
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig
@@ -40,9 +39,13 @@ def flat_weights(network: torch.nn.Module) -> Tensor:
     return torch.cat([part.detach().reshape(-1).float() for part in parts])
 
 
+@torch.no_grad()
 def load_flat_weights(network: torch.nn.Module, vector: Tensor) -> None:
-    """Puts what `flat_weights` returned into a network of the same shape, without new memory."""
-    vector_to_parameters(vector, [*network.parameters(), *network.buffers()])
+    """Copies what `flat_weights` returned into a network of the same shape."""
+    start = 0
+    for part in [*network.parameters(), *network.buffers()]:
+        part.copy_(vector[start : start + part.numel()].view_as(part))
+        start += part.numel()
 
 
 def run_actor(plan: ActorPlan, connection: Connection) -> None:
@@ -71,7 +74,7 @@ def _play(plan: ActorPlan, connection: Connection) -> None:
         config.envs.image_width,
         plan.num_actions,
     ).to(plan.device)
-    network.requires_grad_(False)
+    network.requires_grad_(config.update.slow_grads)
     policy = EpsilonGreedyPolicy(
         network,
         plan.num_actions,
@@ -80,7 +83,7 @@ def _play(plan: ActorPlan, connection: Connection) -> None:
         use_bf16=config.update.precision == "bf16",
         with_autograd=config.update.slow_grads,
     )
-    env = make_env(config.envs, config.envs.count, plan.env_seed, plan.env_threads)
+    env = make_env(config.envs, config.envs.count, plan.env_seed, plan.env_threads, can_resume=False)
     clock = StageClock()
     first_env = plan.index * env.num_envs
     player = Player(env, policy, config.envs, first_env, clock)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig
 from rl_speed.envs.protocol import VectorEnv
@@ -26,9 +24,7 @@ class InProcessGenerator:
         clock: charged with act and env.
     """
 
-    def __init__(
-        self, env: VectorEnv, policy: EpsilonGreedyPolicy, config: RunConfig, clock: StageClock
-    ) -> None:
+    def __init__(self, env: VectorEnv, policy: EpsilonGreedyPolicy, config: RunConfig, clock: StageClock) -> None:
         self.env_steps = 0
         self._num_envs = env.num_envs
         self._steps = config.actors.rollout_env_steps
@@ -51,9 +47,6 @@ class InProcessGenerator:
     def is_ready(self) -> bool:
         """Never: playing takes this process's time."""
         return False
-
-    def stage_weights(self, network: nn.Module) -> None:
-        """Nothing to do: the policy acts with the online network itself."""
 
     def state_dict(self) -> dict[str, Any]:
         """See RolloutGenerator."""

@@ -73,7 +73,12 @@ class Player:
     """
 
     def __init__(
-        self, env: VectorEnv, policy: EpsilonGreedyPolicy, config: EnvsConfig, first_env: int, clock: StageClock
+        self,
+        env: VectorEnv,
+        policy: EpsilonGreedyPolicy,
+        config: EnvsConfig,
+        first_env: int,
+        clock: StageClock,
     ) -> None:
         self._env, self._policy, self._config = env, policy, config
         self._first_env, self._clock = first_env, clock
@@ -108,9 +113,10 @@ class Player:
             the games that ended.
         """
         assert self._action is not None, "finish without begin"
-        with self._clock.measure("env"):
-            step = self._arrived or self._env.recv()
-        self._arrived = None
+        if self._arrived is None:
+            with self._clock.measure("env"):
+                self._arrived = self._env.recv()
+        step = self._arrived
         terminated = step.terminated | step.life_lost if self._config.episodic_life else step.terminated
         space.frame[t] = self._frame
         space.is_first[t] = self._is_first
@@ -122,15 +128,13 @@ class Player:
         is_over = step.terminated | step.truncated
         self._frame = torch.from_numpy(step.frame)
         self._is_first = torch.from_numpy(is_over)
-        self._action = None
+        self._action = self._arrived = None
         self._return += step.reward
         self._length_env_steps += 1
         return [self._end_episode(int(env), env_steps) for env in np.flatnonzero(is_over)]
 
     def _end_episode(self, env: int, env_steps: int) -> EpisodeEnd:
-        end = EpisodeEnd(
-            self._first_env + env, float(self._return[env]), int(self._length_env_steps[env]), env_steps
-        )
+        end = EpisodeEnd(self._first_env + env, float(self._return[env]), int(self._length_env_steps[env]), env_steps)
         self._return[env] = 0.0
         self._length_env_steps[env] = 0
         return end

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from torch import nn
-
 from rl_speed.records import Rollout
 
 
@@ -22,9 +20,6 @@ class RolloutGenerator(Protocol):
 
     def is_ready(self) -> bool:
         """Whether `next` would answer without waiting."""
-
-    def stage_weights(self, network: nn.Module) -> None:
-        """Hands the online network's present weights to whoever acts."""
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes."""

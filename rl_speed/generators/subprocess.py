@@ -16,8 +16,8 @@ from multiprocessing.connection import Connection, wait
 from threading import Event
 from typing import Any
 
+import torch
 import torch.multiprocessing as mp
-from torch import nn
 
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig
@@ -52,7 +52,7 @@ class SubprocessGenerator:
         num_actions: A.
         seeds: one env seed and one policy seed per actor.
         env_threads: emulator threads per actor.
-        clock: charged with the actors' act and env seconds per actor, and nothing for waiting.
+        clock: charged with waiting, and with the actors' own seconds.
         stop: set when the run should end: a waiting `next` then raises StopIteration.
     """
 
@@ -73,11 +73,12 @@ class SubprocessGenerator:
             config.actors.rollout_env_steps, config.total_envs, config.envs, self._num_slots
         )
         for tensor in self._space.tensors().values():
-            tensor.share_memory_()
-        staged = flat_weights(policy.network)
-        self._weights = staged.repeat(config.actors.networks, 1).share_memory_()  # [V, P]
-        self._staged = staged
+            tensor.share_memory_()  # type: ignore[no-untyped-call]
+        weights = flat_weights(policy.network)
+        self._weights = weights.repeat(config.actors.networks, 1)  # [V, P]
+        self._weights.share_memory_()  # type: ignore[no-untyped-call]
         self._round = 0
+        self._last_sign = time.monotonic()
         self._ordered: deque[int] = deque()  # slots that actors are filling or have filled, oldest first
         self._free: deque[int] = deque(range(self._num_slots))
         self._lent: int | None = None  # the slot whose rollout the caller is reading
@@ -92,9 +93,7 @@ class SubprocessGenerator:
                 index, config, self._space, self._weights, env_seed, policy_seed, env_threads, num_actions,
                 str(policy.device),
             )  # fmt: skip
-            process = context.Process(
-                target=run_actor, args=(plan, there), name=f"rl_speed-actor-{index}", daemon=True
-            )
+            process = context.Process(target=run_actor, args=(plan, there), name=f"rl_speed-actor-{index}", daemon=True)
             with _ctrl_c_ignored():
                 process.start()
             there.close()  # so that the end of the process is the end of the pipe
@@ -111,7 +110,8 @@ class SubprocessGenerator:
             self._lent = None
         if not self._ordered:
             self._order()
-        self._wait_for_round()
+        with self._clock.measure("wait"):
+            self._wait_for_round()
         slot = self._ordered.popleft()
         if not self._config.actors.free_running:
             self._order()
@@ -119,24 +119,24 @@ class SubprocessGenerator:
             while self._free:
                 self._order()
         episode_ends: list[EpisodeEnd] = []
-        seconds = {"act": 0.0, "env": 0.0}
         for answers in self._answers:
             ends, spent = answers.popleft()
             episode_ends += ends
-            for stage in seconds:
-                seconds[stage] += spent[stage] / len(self._answers)
-        for stage, spent_seconds in seconds.items():
-            self._clock.seconds[stage] += spent_seconds
+            for stage, seconds in spent.items():
+                self._clock.actor_seconds[stage] += seconds / len(self._answers)
         self._lent = slot
         self.env_steps += self._config.total_envs * self._config.actors.rollout_env_steps
         space = self._space.part(slot)
         return space.rollout(tuple(sorted(episode_ends, key=lambda end: end.env_steps)), self.env_steps)
 
     def _order(self) -> None:
-        """Sends every actor the order to fill the next free slot, with the weights staged last."""
+        """Publishes the online network's present weights and orders every actor to fill the next free slot."""
         slot = self._free.popleft()
         networks = self._weights.shape[0]
-        self._weights[self._round % networks].copy_(self._staged)
+        self._weights[self._round % networks].copy_(flat_weights(self._policy.network))
+        if self._weights.is_cuda:
+            # The order must not overtake the copy.
+            torch.cuda.synchronize(self._weights.device)
         for index, connection in enumerate(self._connections):
             version = index % networks
             order = (slot, version, self._policy.epsilon, self._env_steps_ordered, self._config.total_envs)
@@ -149,29 +149,33 @@ class SubprocessGenerator:
         self._ordered.append(slot)
 
     def is_ready(self) -> bool:
-        """Whether every actor has finished the oldest ordered rollout."""
-        self._collect(0.0)
-        return all(self._answers)
+        """Whether every actor has finished the oldest ordered rollout; also once the run was asked to stop."""
+        try:
+            self._collect(0.0)
+        except StopIteration:
+            return True
+        return all(self._answers) or self._stop.is_set()
 
     def _wait_for_round(self) -> None:
-        last_sign = time.monotonic()
         while not all(self._answers):
             if self._stop.is_set():
                 raise StopIteration
-            if self._collect(POLL_SECONDS):
-                last_sign = time.monotonic()
-            elif time.monotonic() - last_sign > self._config.actors.timeout_seconds:
-                silent = [index for index, answers in enumerate(self._answers) if not answers]
-                raise ActorError(
-                    f"actor {silent[0]} has not answered for actors.timeout_seconds = "
-                    f"{self._config.actors.timeout_seconds:g}; raise it or use fewer actors"
-                )
+            self._collect(POLL_SECONDS)
 
-    def _collect(self, timeout_seconds: float) -> bool:
-        """Takes what the actors have sent; returns whether there was anything. Raises ActorError if one died."""
+    def _check_patience(self) -> None:
+        """Gives up actors that live but do not answer."""
+        patience = self._config.actors.timeout_seconds
+        if time.monotonic() - self._last_sign > patience:
+            silent = [index for index, answers in enumerate(self._answers) if not answers]
+            raise ActorError(
+                f"actor {silent[0]} has not answered for actors.timeout_seconds = {patience:g}; raise it or use "
+                f"fewer actors"
+            )
+
+    def _collect(self, timeout_seconds: float) -> None:
+        """Takes what the actors have sent. Raises ActorError if one died, failed or is silent for too long."""
         pending = list(self._connections)
         ready = wait([*pending, *(process.sentinel for process in self._processes)], timeout_seconds)
-        has_news = False
         for index, connection in enumerate(self._connections):
             while connection.poll():
                 try:
@@ -181,11 +185,14 @@ class SubprocessGenerator:
                 if isinstance(answer, str):
                     raise ActorError(f"actor {index} failed; its traceback:\n{answer}")
                 self._answers[index].append(answer)
-                has_news = True
+                self._last_sign = time.monotonic()
         for index, process in enumerate(self._processes):
             if process.sentinel in ready and not self._answers[index]:
                 self._raise_dead(index)
-        return has_news
+        if self._ordered and not all(self._answers):
+            self._check_patience()
+        else:
+            self._last_sign = time.monotonic()
 
     def _raise_dead(self, index: int) -> None:
         if self._stop.is_set():
@@ -194,10 +201,6 @@ class SubprocessGenerator:
         code = self._processes[index].exitcode
         how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit status {code}"
         raise ActorError(f"actor {index} {how} without a word; the run cannot go on without it")
-
-    def stage_weights(self, network: nn.Module) -> None:
-        """Copies the network's weights; they are published with the next order."""
-        self._staged = flat_weights(network)
 
     def state_dict(self) -> dict[str, Any]:
         """The counter only: the games live in other processes and are started anew."""
@@ -209,7 +212,7 @@ class SubprocessGenerator:
         return False
 
     def close(self) -> None:
-        """See RolloutGenerator; gives the actors a second to leave, then ends them."""
+        """See RolloutGenerator; gives the actors two seconds to leave, then ends them."""
         for connection in self._connections:
             try:
                 connection.send(None)
@@ -225,4 +228,3 @@ class SubprocessGenerator:
         for connection in self._connections:
             connection.close()
         self._processes, self._connections = [], []
-
