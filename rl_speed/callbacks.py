@@ -27,6 +27,7 @@ from rl_speed.records import Batch, EpisodeEnd
 
 # The three criteria in use for Pong, so that runs can be compared with others' (docs/metrics.md).
 EMA_DECAY = 0.98
+RECENT_EPISODES = 20  # in the mean that decides about the step size
 CLOCK_NAMES = ("mean100_18", "ema_17", "mean100_19_5")
 
 
@@ -47,23 +48,38 @@ class EpsilonDecay(Callback):
 
 
 class LearningRateDecay(Callback):
-    """Sets Adam's step size from the gradient steps taken: a straight line down, then flat; or always the same.
+    """Sets Adam's step size: constant, or down a straight line with the gradient steps or with the returns.
 
-    It is set in either case: the optimizer of a resumed run comes back with the step size of its checkpoint.
+    By returns: the mean of the last 20 games decides, and the rate never rises again. A schedule in gradient steps
+    has to guess when a run will be good; seeds differ by a factor of two there.
+
+    It is set in any case: the optimizer of a resumed run comes back with the step size of its checkpoint.
     """
 
-    def __init__(self, config: RunConfig) -> None:
-        self._config = config.update
+    def __init__(self, config: RunConfig, statistics: EpisodeStatistics) -> None:
+        self._config, self._statistics = config.update, statistics
+        self._share = 0.0  # of the way from the first to the final rate
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Sets the step size of the coming gradient steps."""
         config = self._config
         assert isinstance(pl_module, DQNModule)
-        if config.final_learning_rate is None:
-            pl_module.set_learning_rate(config.learning_rate)
-            return
-        share = min(trainer.global_step / config.decay_gradient_steps, 1.0)
-        pl_module.set_learning_rate(config.learning_rate + (config.final_learning_rate - config.learning_rate) * share)
+        if config.decay_gradient_steps:
+            self._share = min(trainer.global_step / config.decay_gradient_steps, 1.0)
+        elif config.decay_returns is not None and self._statistics.episodes >= RECENT_EPISODES:
+            low, high = config.decay_returns
+            reached = (self._statistics.recent_average - low) / (high - low)
+            self._share = max(self._share, min(reached, 1.0))
+        final = config.learning_rate if config.final_learning_rate is None else config.final_learning_rate
+        pl_module.set_learning_rate(config.learning_rate + (final - config.learning_rate) * self._share)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resumes."""
+        return {"share": self._share}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self._share = state["share"]
 
 
 class InputStandardisation(Callback):
@@ -151,6 +167,12 @@ class EpisodeStatistics(Callback):
     def is_window_full(self) -> bool:
         """Whether enough games have ended for the mean to count."""
         return len(self._recent) >= self._config.window_episodes and len(self._finished_envs) >= self._total_envs
+
+    @property
+    def recent_average(self) -> float:
+        """Mean raw return of the last 20 games (fewer at first)."""
+        recent = self._recent[-RECENT_EPISODES:]
+        return sum(recent) / max(len(recent), 1)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Takes the games that ended since the last batch."""

@@ -11,7 +11,7 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning import Callback
 
-from rl_speed.config import RunConfig, validate
+from rl_speed.config import RunConfig, merge, parse_override, validate
 from rl_speed.dataset import ExperienceDataset
 from rl_speed.errors import CheckpointError, ConfigError
 from rl_speed.network import QNetwork
@@ -164,6 +164,44 @@ def load_network(folder: Path) -> tuple[QNetwork, RunConfig]:
         raise CheckpointError(f"checkpoint {folder} holds no network that fits its configuration ({error})") from None
     network.requires_grad_(False)
     return network.eval(), config
+
+
+# What a checkpoint's replay, games and networks are made for.
+_FIXED_ON_RESUME = ("seed", "envs", "actors", "replay", "network")
+
+
+def resume_config(folder: Path, overrides: Sequence[str], max_seconds: float | None) -> RunConfig:
+    """The configuration of a checkpoint, with changes that it allows.
+
+    Args:
+        folder: the checkpoint.
+        overrides: texts `section.field=value`.
+        max_seconds: new limit of wall time; None: none.
+
+    Raises:
+        ConfigError: a change that the saved replay, games or networks do not fit.
+        CheckpointError: the checkpoint is not usable.
+    """
+    saved = read_config(folder)
+    content = merge(saved.model_dump(), {"stop": {"max_seconds": max_seconds}})
+    for text in overrides:
+        content = merge(content, parse_override(text))
+    config = validate(content)
+    for name in _FIXED_ON_RESUME:
+        before, now = getattr(saved, name), getattr(config, name)
+        if before != now:
+            fields = getattr(type(before), "model_fields", None)
+            if fields:
+                name, before, now = next(
+                    (f"{name}.{field}", getattr(before, field), getattr(now, field))
+                    for field in fields
+                    if getattr(before, field) != getattr(now, field)
+                )
+            raise ConfigError(
+                f"{name} cannot change from {before!r} to {now!r} on resume: the saved replay, games and networks "
+                f"would not fit; leave it, or start a new run"
+            )
+    return config
 
 
 def random_state() -> dict[str, Any]:

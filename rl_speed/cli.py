@@ -67,7 +67,7 @@ def train(
     Ctrl-C saves the run; `--resume last` goes on with it. The exit status is 0 whether solved or at a limit, 130 or
     143 after Ctrl-C or SIGTERM, 2 for something that you can put right, 1 for a failure.
     """
-    from rl_speed.checkpoint import find_last, resolve
+    from rl_speed.checkpoint import find_last, resolve, resume_config
     from rl_speed.config import load_config
 
     console = Console()
@@ -89,8 +89,6 @@ def train(
         logging = load_config("baseline", [text for text in overrides if text.startswith("logging.")]).logging
         folder = find_last(Path(logging.directory)) if resume == "last" else resolve(Path(resume))
         typer.echo(f"resuming {folder}")
-        from rl_speed.train import resume_config
-
         preset, run_config = "resumed", resume_config(folder, overrides, max_seconds)
     from rl_speed.train import fit
 
@@ -163,7 +161,7 @@ def doctor() -> None:
 
     from rl_speed.config import load_config
     from rl_speed.machine import has_cpp_compiler, has_cuda, machine, versions
-    from rl_speed.train import plan_threads
+    from rl_speed.threads import plan_threads
 
     console = Console()
     found = machine()

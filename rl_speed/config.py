@@ -154,8 +154,11 @@ class UpdateConfig(Section):
     )
     gradient_steps_per_batch: int = Field(1, ge=1, le=1024, description="gradient steps in one training_step")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's step size")
-    final_learning_rate: float | None = Field(None, gt=0, le=1, description="reached by a linear decay")
-    decay_gradient_steps: int = Field(0, ge=0, description="gradient steps of that decay; 0: no decay")
+    final_learning_rate: float | None = Field(None, gt=0, le=1, description="reached by a decay in a straight line")
+    decay_gradient_steps: int = Field(0, ge=0, description="gradient steps of that decay; 0: not by steps")
+    decay_returns: Annotated[tuple[float, float], Field(strict=False)] | None = Field(
+        None, description="mean returns of the last 20 games between which the rate falls instead (measured: notebook)"
+    )
     adam_epsilon: float = Field(1e-8, gt=0, le=1, description="Adam's epsilon")
     max_gradient_norm: float | None = Field(None, gt=0, description="gradients are scaled down to this norm")
     loss: Literal["mse", "huber"] = Field("mse", description="of the TD error; huber: Mnih 2015's clipping")
@@ -261,10 +264,16 @@ class RunConfig(Section):
                 f"update.target_sync_gradient_steps = {self.update.target_sync_gradient_steps} must be a multiple "
                 f"of update.gradient_steps_per_batch = {self.update.gradient_steps_per_batch}"
             )
-        if (self.update.decay_gradient_steps > 0) != (self.update.final_learning_rate is not None):
+        decays = (self.update.decay_gradient_steps > 0) + (self.update.decay_returns is not None)
+        if decays != (self.update.final_learning_rate is not None):
             raise ValueError(
-                f"update.decay_gradient_steps = {self.update.decay_gradient_steps} and update.final_learning_rate = "
-                f"{self.update.final_learning_rate} go together; set both or neither"
+                f"update.final_learning_rate = {self.update.final_learning_rate} goes together with one of "
+                f"update.decay_gradient_steps = {self.update.decay_gradient_steps} and update.decay_returns = "
+                f"{self.update.decay_returns}; set it and one of them, or none"
+            )
+        if self.update.decay_returns is not None and self.update.decay_returns[0] >= self.update.decay_returns[1]:
+            raise ValueError(
+                f"update.decay_returns = {list(self.update.decay_returns)} must rise; write the lower return first"
             )
         limit = self.stop.max_env_steps
         if limit is not None and limit <= self.replay.prefill_env_steps:
@@ -435,7 +444,7 @@ def _sentence(error: ValidationError) -> str:
     return f"{field} = {value!r} is not usable: {first['msg'].lower()}{about}; change it in the file or with --set"
 
 
-_UNION_TAGS = {"tuple[str, ...]", "literal['minimal','full']"}
+_UNION_TAGS = {"tuple[str, ...]", "literal['minimal','full']", "tuple[float, float]"}
 
 
 def _known_keys(location: Sequence[str]) -> list[str]:

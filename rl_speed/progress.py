@@ -15,15 +15,9 @@ from rl_speed.callbacks import EpisodeStatistics, FpsLogger
 from rl_speed.config import StopConfig
 from rl_speed.dataset import ExperienceDataset
 from rl_speed.policy import EpsilonGreedyPolicy
+from rl_speed.result import clock_text
 
 LINE_SECONDS = 15.0  # between lines where the output is no terminal
-
-
-def clock_text(seconds: float) -> str:
-    """Seconds as h:mm:ss, or m:ss below an hour."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
 class ProgressBar(Callback):

@@ -7,12 +7,17 @@ are drawn, so sampling needs no retries.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor
 
+from rl_speed.config import RunConfig
+from rl_speed.errors import ConfigError
+from rl_speed.machine import has_cuda
 from rl_speed.records import Batch, Rollout
 from rl_speed.td import n_step_return
 
@@ -235,3 +240,39 @@ class Replay:
             getattr(self, f"_{name}")[:rows] = tensor.to(self.device)
         self.rows_written = state["rows_written"]
         self._generator.set_state(state["generator"])
+
+
+def make_replay(config: RunConfig, seed: int, tell: Callable[[str], None]) -> Replay:
+    """Allocates the replay, after saying how much memory it takes.
+
+    Raises:
+        ConfigError: there is less memory than that, or no such device.
+    """
+    envs, settings = config.envs, config.replay
+    steps = settings.capacity_env_steps // config.total_envs
+    needed = ring_bytes(steps, config.total_envs, envs.frame_height, envs.image_width)
+    if settings.device != "cpu" and not has_cuda():
+        raise ConfigError(f"replay.device = {settings.device} needs CUDA, which does not work here; set it to cpu")
+    free = torch.cuda.mem_get_info()[0] if settings.device == "cuda" else psutil.virtual_memory().available
+    tell(f"replay: {steps * config.total_envs:,} transitions, {needed / 1e9:.2f} GB of {settings.device} memory")
+    if needed > free:
+        raise ConfigError(
+            f"replay.capacity_env_steps = {settings.capacity_env_steps} takes {needed / 1e9:.1f} GB, but only "
+            f"{free / 1e9:.1f} GB are free; lower it"
+        )
+    return Replay(
+        steps,
+        config.total_envs,
+        envs.frame_height,
+        envs.image_width,
+        ReplaySettings(
+            envs.frame_stack,
+            settings.n_step,
+            settings.gamma,
+            settings.priority_exponent,
+            settings.importance_exponent,
+        ),
+        seed,
+        device="cuda" if settings.device == "cuda" else "cpu",
+        pin_memory=settings.device == "pinned",
+    )

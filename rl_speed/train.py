@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytorch_lightning as pl
 import torch
 import yaml
@@ -39,12 +35,11 @@ from rl_speed.checkpoint import (
     MODEL_FILE,
     CheckpointWriter,
     RandomStateRestorer,
-    read_config,
     read_model,
     restore_experience,
 )
 from rl_speed.clock import StageClock
-from rl_speed.config import RunConfig, merge, parse_override, validate
+from rl_speed.config import RunConfig
 from rl_speed.dataset import ExperienceDataset
 from rl_speed.envs import make_env
 from rl_speed.errors import ConfigError, UserError
@@ -53,11 +48,14 @@ from rl_speed.generators.in_process import InProcessGenerator
 from rl_speed.generators.protocol import RolloutGenerator
 from rl_speed.generators.subprocess import SubprocessGenerator
 from rl_speed.logger import RunLogger
-from rl_speed.machine import has_cpp_compiler, has_cuda, machine, usable_cores, versions
+from rl_speed.machine import has_cpp_compiler, has_cuda, usable_cores
 from rl_speed.module import DQNModule
 from rl_speed.policy import EpsilonGreedyPolicy
-from rl_speed.progress import ProgressBar, clock_text
-from rl_speed.replay import Replay, ReplaySettings, ring_bytes
+from rl_speed.progress import ProgressBar
+from rl_speed.replay import Replay, make_replay
+from rl_speed.result import last_line, make_result, write_result
+from rl_speed.signals import OwnSignals, stop_on_signals
+from rl_speed.threads import plan_threads
 
 
 @dataclass
@@ -74,38 +72,6 @@ class Run:
     stop_at_limits: StopAtLimits
     checkpoints: CheckpointWriter
     directory: Path
-
-
-@dataclass(frozen=True)
-class Threads:
-    """How the cores are shared out."""
-
-    learner: int
-    env: int  # of each process's vector env
-
-
-def plan_threads(config: RunConfig, cores: int) -> Threads:
-    """Shares the cores out so that the defaults add up to what there is.
-
-    Torch's threads spin at barriers: when envs and learner together ask for more threads than there are cores, an
-    update gets many times slower. So the learner takes what the envs leave.
-
-    Args:
-        config: explicit counts (not 0) are taken as they are.
-        cores: cores that may be used.
-    """
-    plays_apart = config.actors.kind == "subprocess"
-    overlaps = plays_apart or config.envs.backend == "ale_vector"
-    if plays_apart:
-        env = 1
-        taken = config.actors.count * max(config.actors.threads, env)
-    else:
-        env = min(max(1, cores // 2), config.envs.count)
-        taken = env if overlaps else 0
-    return Threads(
-        learner=config.update.threads or max(1, cores - taken),
-        env=config.envs.threads or env,
-    )
 
 
 def _seeds(config: RunConfig, rank: int, attempt: int) -> dict[str, Any]:
@@ -132,42 +98,6 @@ def _device(config: RunConfig) -> torch.device:
     return torch.device("cuda" if wants != "cpu" and has_cuda() else "cpu")
 
 
-def make_replay(config: RunConfig, seed: int, tell: Callable[[str], None]) -> Replay:
-    """Allocates the replay, after saying how much memory it takes.
-
-    Raises:
-        ConfigError: there is less memory than that, or no such device.
-    """
-    envs, settings = config.envs, config.replay
-    steps = settings.capacity_env_steps // config.total_envs
-    needed = ring_bytes(steps, config.total_envs, envs.frame_height, envs.image_width)
-    if settings.device != "cpu" and not has_cuda():
-        raise ConfigError(f"replay.device = {settings.device} needs CUDA, which does not work here; set it to cpu")
-    free = torch.cuda.mem_get_info()[0] if settings.device == "cuda" else psutil.virtual_memory().available
-    tell(f"replay: {steps * config.total_envs:,} transitions, {needed / 1e9:.2f} GB of {settings.device} memory")
-    if needed > free:
-        raise ConfigError(
-            f"replay.capacity_env_steps = {settings.capacity_env_steps} takes {needed / 1e9:.1f} GB, but only "
-            f"{free / 1e9:.1f} GB are free; lower it"
-        )
-    return Replay(
-        steps,
-        config.total_envs,
-        envs.frame_height,
-        envs.image_width,
-        ReplaySettings(
-            envs.frame_stack,
-            settings.n_step,
-            settings.gamma,
-            settings.priority_exponent,
-            settings.importance_exponent,
-        ),
-        seed,
-        device="cuda" if settings.device == "cuda" else "cpu",
-        pin_memory=settings.device == "pinned",
-    )
-
-
 class Stopwatch:
     """Wall time of a run, earlier parts of a resumed run included."""
 
@@ -192,24 +122,6 @@ class CloseGenerator(Callback):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Every other end."""
         self._generator.close()
-
-
-class OwnSignals(Callback):
-    """Puts the handlers of `stop_on_signals` back in force.
-
-    Lightning wraps the SIGTERM handler when it starts to fit, and its wrapper would end the run without a save.
-    """
-
-    def __init__(self) -> None:
-        self._handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """After Lightning has put its own in."""
-        if threading.current_thread() is threading.main_thread():
-            # A SIGTERM that came in between has set our flag too; Lightning's would end the run without a save.
-            trainer._signal_connector.received_sigterm = False
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
 
 
 def build(
@@ -301,7 +213,7 @@ def _wire(
     checkpoints = CheckpointWriter(config, dataset, directory / "checkpoints", watch.elapsed_seconds, tell)
     if config.network.standardise:
         callbacks.append(InputStandardisation(dataset))
-    callbacks += [fps, LearningRateDecay(config)]
+    callbacks += [fps, LearningRateDecay(config, statistics)]
     if config.replay.priority_exponent > 0:
         callbacks.append(PriorityUpdate(dataset, clock))
     callbacks += [TargetSync(config), EpsilonDecay(config, dataset, policy), statistics]
@@ -356,34 +268,6 @@ def _first_env(config: RunConfig, seed: int, threads: int) -> tuple[int, Any]:
         return probe.num_actions, None
     finally:
         probe.close()
-
-
-@contextmanager
-def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
-    """Lets Ctrl-C and SIGTERM end the run at the next batch; a second one ends the program at once.
-
-    Yields:
-        a dictionary that holds `signal` once one was received.
-    """
-    received: dict[str, int] = {}
-
-    def handle(number: int, frame: Any) -> None:
-        if received:
-            os._exit(128 + number)  # actors end by themselves when this process is gone
-        received["signal"] = number
-        stop.set()
-        # Not through the console: the signal may have come in the middle of one of its writes.
-        os.write(2, b"\nstopping; once more to leave at once\n")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _quiet_lightning() -> None:
@@ -441,54 +325,27 @@ def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Con
         finally:
             run.dataset.generator.close()
         seconds = watch.elapsed_seconds()
-        result = _result(run, preset, seconds)
+        reason = "solved" if run.stop_at_reward.is_solved else run.stop_at_limits.reason or "interrupted"
+        result = make_result(
+            config,
+            preset,
+            reason,
+            seconds,
+            run.dataset.generator.env_steps,
+            run.trainer.global_step,
+            run.statistics,
+            run.fps,
+            run.checkpoints.newest,
+        )
         if run.trainer.is_global_zero:
-            _write_result(run, result)
+            write_result(run.directory, result)
             if not stop.is_set() and config.stop.confirm_episodes:
                 result["confirmation"] = _confirm(run, stop, tell)
-                _write_result(run, result)
+                write_result(run.directory, result)
             tell(last_line(result))
             if run.checkpoints.error is not None:
                 raise run.checkpoints.error
     return Outcome(result, run.directory, received.get("signal"))
-
-
-# What a checkpoint's replay, games and networks are made for.
-_FIXED_ON_RESUME = ("seed", "envs", "actors", "replay", "network")
-
-
-def resume_config(folder: Path, overrides: Sequence[str], max_seconds: float | None) -> RunConfig:
-    """The configuration of a checkpoint, with changes that it allows.
-
-    Args:
-        folder: the checkpoint.
-        overrides: texts `section.field=value`.
-        max_seconds: new limit of wall time; None: none.
-
-    Raises:
-        ConfigError: a change that the saved replay, games or networks do not fit.
-        CheckpointError: the checkpoint is not usable.
-    """
-    saved = read_config(folder)
-    content = merge(saved.model_dump(), {"stop": {"max_seconds": max_seconds}})
-    for text in overrides:
-        content = merge(content, parse_override(text))
-    config = validate(content)
-    for name in _FIXED_ON_RESUME:
-        before, now = getattr(saved, name), getattr(config, name)
-        if before != now:
-            fields = getattr(type(before), "model_fields", None)
-            if fields:
-                name, before, now = next(
-                    (f"{name}.{field}", getattr(before, field), getattr(now, field))
-                    for field in fields
-                    if getattr(before, field) != getattr(now, field)
-                )
-            raise ConfigError(
-                f"{name} cannot change from {before!r} to {now!r} on resume: the saved replay, games and networks "
-                f"would not fit; leave it, or start a new run"
-            )
-    return config
 
 
 def _version_of(checkpoint: Path, config: RunConfig) -> int | None:
@@ -527,69 +384,3 @@ def _confirm(run: Run, stop: threading.Event, tell: Callable[[str], None]) -> di
     seed = int(np.random.SeedSequence([run.config.seed, 6]).generate_state(1)[0] >> 1)
     played = play_games(network, run.config, episodes, epsilon, seed, cores, stop)
     return None if played is None else played.summary()
-
-
-def _result(run: Run, preset: str, seconds: float) -> dict[str, Any]:
-    """What result.json holds; see docs/metrics.md."""
-    config, statistics, fps = run.config, run.statistics, run.fps
-    env_steps = run.dataset.generator.env_steps
-    gradient_steps = run.trainer.global_step
-    is_solved = run.stop_at_reward.is_solved
-    reason = "solved" if is_solved else run.stop_at_limits.reason or "interrupted"
-    steady = fps.steady_env_steps_per_second()
-    return {
-        "solved": is_solved,
-        "stop_reason": reason,
-        "seconds": round(seconds, 3),
-        "env_steps": env_steps,
-        "frames": env_steps * config.envs.frame_skip,
-        "gradient_steps": gradient_steps,
-        "episodes": statistics.episodes,
-        "avg_reward": statistics.average_return,
-        "clocks": statistics.clocks,
-        "env_steps_per_second": {"prefill": fps.prefill_env_steps_per_second(), "steady": steady},
-        "gradient_steps_per_second": fps.steady_gradient_steps_per_second(gradient_steps),
-        "time_shares": fps.time_shares(),
-        "actor_time_shares": fps.actor_time_shares(),
-        "confirmation": None,
-        "checkpoint": str(run.checkpoints.newest) if run.checkpoints.newest else None,
-        "config": config.model_dump(mode="json"),
-        "preset": preset,
-        "seed": config.seed,
-        "versions": versions(),
-        "machine": machine(),
-    }
-
-
-def _write_result(run: Run, result: dict[str, Any]) -> None:
-    path = run.directory / "result.json"
-    temporary = path.with_suffix(".partial")
-    try:
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"result {path} cannot be written ({error}); make room or choose another folder") from None
-
-
-def last_line(result: dict[str, Any]) -> str:
-    """The sentence that a run ends with."""
-    counts = (
-        f"{clock_text(result['seconds'])}, {result['episodes']} episodes, {result['env_steps']:,} env steps, "
-        f"{result['gradient_steps']:,} gradient steps"
-    )
-    average = "none" if result["avg_reward"] is None else f"{result['avg_reward']:.2f}"
-    reward = result["config"]["stop"]["reward"]
-    if result["solved"]:
-        line = f"SOLVED in {counts}: avg_reward {average} >= {reward:g}"
-    else:
-        line = f"NOT SOLVED ({result['stop_reason']}) after {counts}: avg_reward {average} of {reward:g}"
-    confirmation = result["confirmation"]
-    if confirmation:
-        line += (
-            f"; confirmation over {confirmation['episodes']} games: {confirmation['mean']:.2f} "
-            f"+- {confirmation['std']:.2f}"
-        )
-        if result["solved"] and confirmation["mean"] < reward - 0.5:
-            line += " (the confirmation does not bear the stop out)"
-    return line + f"; checkpoint {result['checkpoint']}"

@@ -10,16 +10,17 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rl_speed"
 
 LEVELS = {
-    "__init__": 0, "errors": 0, "clock": 0, "config": 1, "records": 1, "machine": 1,
-    "network": 2, "td": 2,
+    "__init__": 0, "errors": 0, "clock": 0, "config": 1, "records": 1, "machine": 1, "signals": 1,
+    "network": 2, "td": 2, "threads": 2,
     "policy": 3, "envs": 3,
     "generators": 4,
     "replay": 5,
     "dataset": 6, "module": 6, "logger": 6,
     "checkpoint": 7, "evaluation": 7, "callbacks": 7,
-    "progress": 8,
-    "train": 9,
-    "cli": 10,
+    "result": 8,
+    "progress": 9,
+    "train": 10,
+    "cli": 11,
 }  # fmt: skip
 
 

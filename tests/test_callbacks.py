@@ -190,8 +190,26 @@ def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda: optimizer)
     for gradient_step, expected in ((0, 1e-3), (50, 5.5e-4), (100, 1e-4), (1000, 1e-4)):
-        LearningRateDecay(config).on_train_batch_start(fake_trainer(gradient_step), module)
+        LearningRateDecay(config, make_statistics()).on_train_batch_start(fake_trainer(gradient_step), module)
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+
+
+def test_the_learning_rate_falls_with_the_returns_and_never_rises(tiny_config, monkeypatch):
+    config = tiny_config(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "decay_returns": [0.0, 10.0]})
+    module = DQNModule(config, 3, StageClock())
+    optimizer = module.configure_optimizers()
+    monkeypatch.setattr(module, "optimizers", lambda: optimizer)
+    statistics = make_statistics(window=100)
+    callback = LearningRateDecay(config, statistics)
+    for value, games, expected in ((5, 19, 1e-3), (5, 1, 5.5e-4), (-20, 20, 5.5e-4), (12, 20, 1e-4)):
+        for _ in range(games):
+            statistics.count(end(value), 0)
+        callback.on_train_batch_start(fake_trainer(), module)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+    resumed = LearningRateDecay(config, make_statistics())
+    resumed.load_state_dict(callback.state_dict())
+    resumed.on_train_batch_start(fake_trainer(), module)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
 
 
 def test_fps_is_of_the_window_and_leaves_the_prefill_out(monkeypatch):

@@ -1,0 +1,59 @@
+"""Ctrl-C and SIGTERM: the run ends at the next batch, and is saved."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+
+
+@contextmanager
+def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
+    """Lets Ctrl-C and SIGTERM end the run at the next batch; a second one ends the program at once.
+
+    Yields:
+        a dictionary that holds `signal` once one was received.
+    """
+    received: dict[str, int] = {}
+
+    def handle(number: int, frame: Any) -> None:
+        if received:
+            os._exit(128 + number)  # actors end by themselves when this process is gone
+        received["signal"] = number
+        stop.set()
+        # Not through the console: the signal may have come in the middle of one of its writes.
+        os.write(2, b"\nstopping; once more to leave at once\n")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class OwnSignals(Callback):
+    """Puts the handlers of `stop_on_signals` back in force.
+
+    Lightning wraps the SIGTERM handler when it starts to fit, and its wrapper would end the run without a save.
+    """
+
+    def __init__(self) -> None:
+        self._handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After Lightning has put its own in."""
+        if threading.current_thread() is threading.main_thread():
+            # A SIGTERM that came in between has set our flag too; Lightning's would end the run without a save.
+            trainer._signal_connector.received_sigterm = False
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
