@@ -31,47 +31,38 @@ RECENT_EPISODES = 20  # in the mean that decides about the step size
 CLOCK_NAMES = ("mean100_18", "ema_17", "mean100_19_5")
 
 
-class EpsilonDecay(Callback):
-    """Sets the policy's epsilon from the env steps taken."""
+class Annealing(Callback):
+    """Leads the step size, the replay ratio and epsilon from their first to their final values.
 
-    def __init__(self, config: RunConfig, dataset: ExperienceDataset, policy: EpsilonGreedyPolicy) -> None:
-        self._config, self._dataset, self._policy = config, dataset, policy
+    By gradient steps, or by returns: then the mean of the last 20 games decides, and nothing is ever led back. A
+    schedule in gradient steps has to guess when a run will be good; seeds differ by a factor of two there. Near the
+    goal smaller steps keep the policy from swinging, and fewer of them leave more time for the games that show it.
 
-    def on_train_start(self, *_: Any) -> None:
-        """A resumed run explores from its first env step on as its env steps say."""
-        self.on_train_batch_end()
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Follows the schedule."""
-        prefill = self._config.replay.prefill_env_steps
-        self._policy.epsilon = epsilon_at(self._dataset.generator.env_steps, prefill, self._config.exploration)
-
-
-class LearningRateDecay(Callback):
-    """Sets Adam's step size: constant, or down a straight line with the gradient steps or with the returns.
-
-    By returns: the mean of the last 20 games decides, and the rate never rises again. A schedule in gradient steps
-    has to guess when a run will be good; seeds differ by a factor of two there.
-
-    It is set in any case: the optimizer of a resumed run comes back with the step size of its checkpoint.
+    Everything is set before each batch: the optimizer of a resumed run comes back with the step size of its checkpoint.
     """
 
-    def __init__(self, config: RunConfig, statistics: EpisodeStatistics) -> None:
-        self._config, self._statistics = config.update, statistics
-        self._share = 0.0  # of the way from the first to the final rate
+    def __init__(self, config: RunConfig, dataset: ExperienceDataset, statistics: EpisodeStatistics) -> None:
+        self._config, self._dataset, self._statistics = config.update, dataset, statistics
+        self._share = 0.0  # of the way from the first to the final values
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Sets the step size of the coming gradient steps."""
+        """Sets what holds for the coming gradient steps."""
         config = self._config
         assert isinstance(pl_module, DQNModule)
-        if config.decay_gradient_steps:
-            self._share = min(trainer.global_step / config.decay_gradient_steps, 1.0)
-        elif config.decay_returns is not None and self._statistics.episodes >= RECENT_EPISODES:
-            low, high = config.decay_returns
+        if config.anneal_gradient_steps:
+            self._share = min(trainer.global_step / config.anneal_gradient_steps, 1.0)
+        elif config.anneal_returns is not None and self._statistics.episodes >= RECENT_EPISODES:
+            low, high = config.anneal_returns
             reached = (self._statistics.recent_average - low) / (high - low)
             self._share = max(self._share, min(reached, 1.0))
-        final = config.learning_rate if config.final_learning_rate is None else config.final_learning_rate
-        pl_module.set_learning_rate(config.learning_rate + (final - config.learning_rate) * self._share)
+        pl_module.set_learning_rate(self.between(config.learning_rate, config.final_learning_rate))
+        self._dataset.env_steps_per_gradient_step = self.between(
+            config.env_steps_per_gradient_step, config.final_env_steps_per_gradient_step
+        )
+
+    def between(self, first: float, final: float | None) -> float:
+        """The value that holds now on the way from `first` to `final`; None: it stays."""
+        return first if final is None else first + (final - first) * self._share
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes."""
@@ -80,6 +71,32 @@ class LearningRateDecay(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned."""
         self._share = state["share"]
+
+
+class EpsilonDecay(Callback):
+    """Sets the policy's epsilon from the env steps taken, and leads it on with the annealing.
+
+    Args:
+        config: the schedule.
+        dataset: its generator counts env steps.
+        policy: acts with epsilon.
+        annealing: how far the run is on its way to the goal.
+    """
+
+    def __init__(
+        self, config: RunConfig, dataset: ExperienceDataset, policy: EpsilonGreedyPolicy, annealing: Annealing
+    ) -> None:
+        self._config, self._dataset, self._policy, self._annealing = config, dataset, policy, annealing
+
+    def on_train_start(self, *_: Any) -> None:
+        """A resumed run explores from its first env step on as its env steps say."""
+        self.on_train_batch_end()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Follows the schedule."""
+        prefill = self._config.replay.prefill_env_steps
+        epsilon = epsilon_at(self._dataset.generator.env_steps, prefill, self._config.exploration)
+        self._policy.epsilon = self._annealing.between(epsilon, self._config.exploration.annealed_epsilon)
 
 
 class InputStandardisation(Callback):

@@ -154,10 +154,13 @@ class UpdateConfig(Section):
     )
     gradient_steps_per_batch: int = Field(1, ge=1, le=1024, description="gradient steps in one training_step")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's step size")
-    final_learning_rate: float | None = Field(None, gt=0, le=1, description="reached by a decay in a straight line")
-    decay_gradient_steps: int = Field(0, ge=0, description="gradient steps of that decay; 0: not by steps")
-    decay_returns: Annotated[tuple[float, float], Field(strict=False)] | None = Field(
-        None, description="mean returns of the last 20 games between which the rate falls instead (measured: notebook)"
+    final_learning_rate: float | None = Field(None, gt=0, le=1, description="where annealing leads the step size")
+    final_env_steps_per_gradient_step: float | None = Field(
+        None, gt=0, le=1e6, description="where annealing leads the replay ratio"
+    )
+    anneal_gradient_steps: int = Field(0, ge=0, description="gradient steps of the annealing; 0: not by steps")
+    anneal_returns: Annotated[tuple[float, float], Field(strict=False)] | None = Field(
+        None, description="mean returns of the last 20 games between which it happens instead (docs/notebook.md)"
     )
     adam_epsilon: float = Field(1e-8, gt=0, le=1, description="Adam's epsilon")
     max_gradient_norm: float | None = Field(None, gt=0, description="gradients are scaled down to this norm")
@@ -180,6 +183,9 @@ class ExplorationConfig(Section):
     epsilon_start: float = Field(1.0, ge=0, le=1, description="epsilon during the prefill and right after it")
     epsilon_end: float = Field(0.02, ge=0, le=1, description="epsilon after the decay")
     decay_env_steps: int = Field(100_000, ge=1, description="env steps of the linear decay, after the prefill")
+    annealed_epsilon: float | None = Field(
+        None, ge=0, le=1, description="where update.anneal_returns or anneal_gradient_steps lead epsilon from there"
+    )
 
 
 class StopConfig(Section):
@@ -264,16 +270,22 @@ class RunConfig(Section):
                 f"update.target_sync_gradient_steps = {self.update.target_sync_gradient_steps} must be a multiple "
                 f"of update.gradient_steps_per_batch = {self.update.gradient_steps_per_batch}"
             )
-        decays = (self.update.decay_gradient_steps > 0) + (self.update.decay_returns is not None)
-        if decays != (self.update.final_learning_rate is not None):
+        update = self.update
+        ways = (update.anneal_gradient_steps > 0) + (update.anneal_returns is not None)
+        goals = {
+            "update.final_learning_rate": update.final_learning_rate,
+            "update.final_env_steps_per_gradient_step": update.final_env_steps_per_gradient_step,
+            "exploration.annealed_epsilon": self.exploration.annealed_epsilon,
+        }
+        if ways != any(value is not None for value in goals.values()):
+            listed = ", ".join(f"{name} = {value}" for name, value in goals.items())
             raise ValueError(
-                f"update.final_learning_rate = {self.update.final_learning_rate} goes together with one of "
-                f"update.decay_gradient_steps = {self.update.decay_gradient_steps} and update.decay_returns = "
-                f"{self.update.decay_returns}; set it and one of them, or none"
+                f"{listed}: a value to anneal to goes together with exactly one of update.anneal_gradient_steps = "
+                f"{update.anneal_gradient_steps} and update.anneal_returns = {update.anneal_returns}; set both or none"
             )
-        if self.update.decay_returns is not None and self.update.decay_returns[0] >= self.update.decay_returns[1]:
+        if update.anneal_returns is not None and update.anneal_returns[0] >= update.anneal_returns[1]:
             raise ValueError(
-                f"update.decay_returns = {list(self.update.decay_returns)} must rise; write the lower return first"
+                f"update.anneal_returns = {list(update.anneal_returns)} must rise; write the lower return first"
             )
         limit = self.stop.max_env_steps
         if limit is not None and limit <= self.replay.prefill_env_steps:

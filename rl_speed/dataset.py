@@ -45,8 +45,9 @@ class ExperienceDataset(IterableDataset[Batch]):
         self._config, self._clock, self._stop = config, clock, stop
         self.gradient_steps = 0  # drawn so far
         self._episode_ends: list[EpisodeEnd] = []
-        # Env steps played to fill the replay: they are no part of the replay ratio.
-        self._filling_env_steps = config.replay.prefill_env_steps
+        self.env_steps_per_gradient_step = config.update.env_steps_per_gradient_step
+        # Env steps at which the present batch could be drawn; those that fill the replay do not count.
+        self._due_env_steps = float(config.replay.prefill_env_steps)
 
     def __len__(self) -> int:
         return BATCHES_PER_EPOCH
@@ -63,6 +64,7 @@ class ExperienceDataset(IterableDataset[Batch]):
                 self._episode_ends += rollout.episode_ends
             with self._clock.measure("replay"):
                 batch = self.replay.sample(update.gradient_steps_per_batch, update.batch_size)
+            self._due_env_steps += self._batch_env_steps()
             self.gradient_steps += update.gradient_steps_per_batch
             yield batch if update.uint8_to_device else _with_float_frames(batch)
 
@@ -73,9 +75,10 @@ class ExperienceDataset(IterableDataset[Batch]):
             return True
         if self._config.actors.free_running:
             return self.generator.is_ready()
-        after_batch = self.gradient_steps + self._config.update.gradient_steps_per_batch
-        due = self._filling_env_steps + after_batch * self._config.update.env_steps_per_gradient_step
-        return self.generator.env_steps < due
+        return self.generator.env_steps < self._due_env_steps + self._batch_env_steps()
+
+    def _batch_env_steps(self) -> float:
+        return self._config.update.gradient_steps_per_batch * self.env_steps_per_gradient_step
 
     def take_episode_ends(self) -> list[EpisodeEnd]:
         """The games that ended since the last call, in order."""
@@ -89,19 +92,21 @@ class ExperienceDataset(IterableDataset[Batch]):
         ]
         return {
             "gradient_steps": self.gradient_steps,
-            "filling_env_steps": self._filling_env_steps,
+            "env_steps_per_gradient_step": self.env_steps_per_gradient_step,
+            "due_env_steps": self._due_env_steps,
             "episode_ends": ends,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned."""
         self.gradient_steps = state["gradient_steps"]
-        self._filling_env_steps = state["filling_env_steps"]
+        self.env_steps_per_gradient_step = state["env_steps_per_gradient_step"]
+        self._due_env_steps = state["due_env_steps"]
         self._episode_ends = [EpisodeEnd(*end) for end in state["episode_ends"]]
 
     def fill_anew(self) -> None:
         """Notes that the replay is empty although the run has begun: it is filled before training goes on."""
-        self._filling_env_steps += self._config.replay.prefill_env_steps
+        self._due_env_steps += self._config.replay.prefill_env_steps
 
 
 def _with_float_frames(batch: Batch) -> Batch:

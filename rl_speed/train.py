@@ -20,12 +20,12 @@ from pytorch_lightning import Callback
 from rich.console import Console
 
 from rl_speed.callbacks import (
+    Annealing,
     EpisodePrinter,
     EpisodeStatistics,
     EpsilonDecay,
     FpsLogger,
     InputStandardisation,
-    LearningRateDecay,
     PriorityUpdate,
     StopAtLimits,
     StopAtReward,
@@ -213,10 +213,11 @@ def _wire(
     checkpoints = CheckpointWriter(config, dataset, directory / "checkpoints", watch.elapsed_seconds, tell)
     if config.network.standardise:
         callbacks.append(InputStandardisation(dataset))
-    callbacks += [fps, LearningRateDecay(config, statistics)]
+    annealing = Annealing(config, dataset, statistics)
+    callbacks += [fps, annealing]
     if config.replay.priority_exponent > 0:
         callbacks.append(PriorityUpdate(dataset, clock))
-    callbacks += [TargetSync(config), EpsilonDecay(config, dataset, policy), statistics]
+    callbacks += [TargetSync(config), EpsilonDecay(config, dataset, policy, annealing), statistics]
     if config.logging.print_episodes:
         callbacks.append(EpisodePrinter(statistics, tell))
     if config.logging.progress_bar:

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from rl_speed.callbacks import (
+    Annealing,
     EpisodePrinter,
     EpisodeStatistics,
     EpsilonDecay,
     FpsLogger,
-    LearningRateDecay,
     StopAtLimits,
     StopAtReward,
     TargetSync,
@@ -153,7 +153,8 @@ def test_a_deadline_that_has_passed_ends_the_run():
 def test_epsilon_follows_env_steps_not_frames_or_gradient_steps(tiny_config):
     config = tiny_config(exploration={"epsilon_start": 1.0, "epsilon_end": 0.0, "decay_env_steps": 100})
     policy = SimpleNamespace(epsilon=1.0)
-    callback = EpsilonDecay(config, fake_dataset(env_steps=40 + 25), policy)
+    dataset = fake_dataset(env_steps=40 + 25)
+    callback = EpsilonDecay(config, dataset, policy, Annealing(config, dataset, make_statistics()))
     callback.on_train_batch_end(fake_trainer(global_step=10**6))
     assert policy.epsilon == pytest.approx(0.75)
 
@@ -185,28 +186,43 @@ def test_a_soft_sync_moves_by_its_rate(tiny_config):
 
 
 def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
-    config = tiny_config(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "decay_gradient_steps": 100})
+    config = tiny_config(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "anneal_gradient_steps": 100})
     module = DQNModule(config, 3, StageClock())
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda: optimizer)
     for gradient_step, expected in ((0, 1e-3), (50, 5.5e-4), (100, 1e-4), (1000, 1e-4)):
-        LearningRateDecay(config, make_statistics()).on_train_batch_start(fake_trainer(gradient_step), module)
+        Annealing(config, fake_dataset(), make_statistics()).on_train_batch_start(fake_trainer(gradient_step), module)
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 
 
-def test_the_learning_rate_falls_with_the_returns_and_never_rises(tiny_config, monkeypatch):
-    config = tiny_config(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "decay_returns": [0.0, 10.0]})
+def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypatch):
+    config = tiny_config(
+        update={
+            "learning_rate": 1e-3,
+            "final_learning_rate": 1e-4,
+            "env_steps_per_gradient_step": 20.0,
+            "final_env_steps_per_gradient_step": 40.0,
+            "anneal_returns": [0.0, 10.0],
+        },
+        exploration={"epsilon_end": 0.1, "annealed_epsilon": 0.0},
+    )
+    policy = SimpleNamespace(epsilon=1.0)
+    dataset = fake_dataset(env_steps=10**6)
     module = DQNModule(config, 3, StageClock())
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda: optimizer)
     statistics = make_statistics(window=100)
-    callback = LearningRateDecay(config, statistics)
-    for value, games, expected in ((5, 19, 1e-3), (5, 1, 5.5e-4), (-20, 20, 5.5e-4), (12, 20, 1e-4)):
+    callback = Annealing(config, dataset, statistics)
+    expectations = ((5, 19, 1e-3, 20), (5, 1, 5.5e-4, 30), (-20, 20, 5.5e-4, 30), (12, 20, 1e-4, 40))
+    for value, games, expected, ratio in expectations:
         for _ in range(games):
             statistics.count(end(value), 0)
         callback.on_train_batch_start(fake_trainer(), module)
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
-    resumed = LearningRateDecay(config, make_statistics())
+        assert dataset.env_steps_per_gradient_step == ratio
+        EpsilonDecay(config, dataset, policy, callback).on_train_batch_end()
+        assert policy.epsilon == pytest.approx(0.1 * (40 - ratio) / 20)
+    resumed = Annealing(config, fake_dataset(), make_statistics())
     resumed.load_state_dict(callback.state_dict())
     resumed.on_train_batch_start(fake_trainer(), module)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
@@ -235,7 +251,9 @@ def test_fps_is_of_the_window_and_leaves_the_prefill_out(monkeypatch):
 def test_a_resumed_run_explores_as_its_env_steps_say(tiny_config):
     config = tiny_config(exploration={"epsilon_end": 0.1, "decay_env_steps": 100})
     policy = SimpleNamespace(epsilon=1.0)
-    EpsilonDecay(config, fake_dataset(env_steps=10_000), policy).on_train_start(fake_trainer(), None)
+    dataset = fake_dataset(env_steps=10_000)
+    annealing = Annealing(config, dataset, make_statistics())
+    EpsilonDecay(config, dataset, policy, annealing).on_train_start(fake_trainer(), None)
     assert policy.epsilon == pytest.approx(0.1)
 
 

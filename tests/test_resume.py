@@ -30,7 +30,7 @@ RUN = {
         "gradient_steps_per_batch": 2,
         "learning_rate": 1e-3,
         "final_learning_rate": 1e-4,
-        "decay_gradient_steps": 50,
+        "anneal_gradient_steps": 50,
         "threads": 1,
     },
     "exploration": {"decay_env_steps": 150},
