@@ -112,8 +112,8 @@ def test_actors_act_with_the_online_networks_weights(two_actors):
             network.advantage.weight.zero_()
             network.advantage.bias.zero_()
             network.advantage.bias[favourite] = 1.0
-        # One rollout is under way with the weights before, and one step was chosen ahead in it.
-        for _ in range(3):
+        # Two rollouts are ordered with the weights before, and one step is chosen ahead.
+        for _ in range(4):
             rollout = next(two_actors)
         assert rollout.action[1:].unique().tolist() == [favourite]
 

@@ -25,7 +25,7 @@ class ActorPlan:
     index: int
     config: RunConfig
     space: RolloutSpace  # shared memory, fields [S, T, E, ...]: S slots, all actors' envs
-    weights: Tensor  # float32 [V, P], shared: V networks' parameters and buffers, flat
+    weights: Tensor  # float32 [rows, P], shared: parameters and buffers of networks, flat
     env_seed: int
     policy_seed: int
     env_threads: int
@@ -49,7 +49,7 @@ def load_flat_weights(network: torch.nn.Module, vector: Tensor) -> None:
 
 
 def run_actor(plan: ActorPlan, connection: Connection) -> None:
-    """Answers each (slot, network, epsilon, env_steps, env_steps_stride) with (episode_ends, act and env seconds).
+    """Answers each (slot, weights' row, epsilon, env_steps, env_steps_stride) with (episode_ends, act and env seconds).
 
     Ends when it receives None or when the parent is gone. An exception is sent to the parent as text.
     """
@@ -90,8 +90,8 @@ def _play(plan: ActorPlan, connection: Connection) -> None:
     columns = slice(first_env, first_env + env.num_envs)
     try:
         while (order := connection.recv()) is not None:
-            slot, version, policy.epsilon, env_steps, stride = order
-            load_flat_weights(network, plan.weights[version])
+            slot, row, policy.epsilon, env_steps, stride = order
+            load_flat_weights(network, plan.weights[row])
             before = dict(clock.seconds)
             space = plan.space.part(slot, slice(None), columns)
             episode_ends = []

@@ -1,7 +1,7 @@
 """Play and train apart: actor processes fill shared memory, only orders and episode ends travel through pipes.
 
-The learner's replay ratio stays locked: while it trains on round r, the actors play round r + 1 with the weights
-from before those gradient steps. Which process was faster does not change what is computed.
+The learner's replay ratio stays locked: while it trains on round r, the actors play rounds r + 1 and r + 2 with the
+weights that were there when these were ordered. Which process was faster does not change what is computed.
 """
 
 from __future__ import annotations
@@ -68,14 +68,16 @@ class SubprocessGenerator:
     ) -> None:
         self.env_steps = 0
         self._config, self._policy, self._clock, self._stop = config, policy, clock, stop
-        self._num_slots = 8 if config.actors.free_running else 2
+        # One rollout is being read, the others are ordered: an actor finds its next order waiting.
+        self._num_slots = 8 if config.actors.free_running else 3
         self._space = RolloutSpace.allocate(
             config.actors.rollout_env_steps, config.total_envs, config.envs, self._num_slots
         )
         for tensor in self._space.tensors().values():
             tensor.share_memory_()  # type: ignore[no-untyped-call]
-        weights = flat_weights(policy.network)
-        self._weights = weights.repeat(config.actors.networks, 1)  # [V, P]
+        # A row per order under way and per acting network: no row is written while an actor may read it.
+        rows = self._num_slots + config.actors.networks - 1
+        self._weights = flat_weights(policy.network).repeat(rows, 1)  # [rows, P]
         self._weights.share_memory_()  # type: ignore[no-untyped-call]
         self._round = 0
         self._last_sign = time.monotonic()
@@ -108,16 +110,11 @@ class SubprocessGenerator:
         if self._lent is not None:
             self._free.append(self._lent)
             self._lent = None
-        if not self._ordered:
+        while self._free:
             self._order()
         with self._clock.measure("wait"):
             self._wait_for_round()
         slot = self._ordered.popleft()
-        if not self._config.actors.free_running:
-            self._order()
-        else:
-            while self._free:
-                self._order()
         episode_ends: list[EpisodeEnd] = []
         for answers in self._answers:
             ends, spent = answers.popleft()
@@ -132,14 +129,15 @@ class SubprocessGenerator:
     def _order(self) -> None:
         """Publishes the online network's present weights and orders every actor to fill the next free slot."""
         slot = self._free.popleft()
-        networks = self._weights.shape[0]
-        self._weights[self._round % networks].copy_(flat_weights(self._policy.network))
+        rows = self._weights.shape[0]
+        self._weights[self._round % rows].copy_(flat_weights(self._policy.network))
         if self._weights.is_cuda:
             # The order must not overtake the copy.
             torch.cuda.synchronize(self._weights.device)
         for index, connection in enumerate(self._connections):
-            version = index % networks
-            order = (slot, version, self._policy.epsilon, self._env_steps_ordered, self._config.total_envs)
+            age = min(index % self._config.actors.networks, self._round)  # rounds
+            row = (self._round - age) % rows
+            order = (slot, row, self._policy.epsilon, self._env_steps_ordered, self._config.total_envs)
             try:
                 connection.send(order)
             except (BrokenPipeError, ConnectionResetError):
