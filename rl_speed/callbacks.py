@@ -176,7 +176,6 @@ class EpisodeStatistics(Callback):
         self._finished_envs: set[int] = set()
         self.episodes = 0
         self.ema: float | None = None
-        self.best_average: float | None = None
         self.clocks: dict[str, dict[str, float] | None] = dict.fromkeys(CLOCK_NAMES)
         self.newest: list[EpisodeEnd] = []
 
@@ -215,8 +214,6 @@ class EpisodeStatistics(Callback):
             end.episode_return if self.ema is None else EMA_DECAY * self.ema + (1 - EMA_DECAY) * end.episode_return
         )
         average = self.average_return = float(self._window.compute())
-        if self.is_window_full:
-            self.best_average = max(average, self.best_average if self.best_average is not None else average)
         # Sums of whole numbers: a mean of 19.5 is exact in float64 but not in the metric's float32.
         mean = sum(self._recent) / len(self._recent)
         reached = {
@@ -245,7 +242,6 @@ class EpisodeStatistics(Callback):
             "finished_envs": sorted(self._finished_envs),
             "episodes": self.episodes,
             "ema": self.ema,
-            "best_average": self.best_average,
             "clocks": {name: dict(clock) if clock else None for name, clock in self.clocks.items()},
         }
 
@@ -256,7 +252,7 @@ class EpisodeStatistics(Callback):
             self._window.update(value)
         self.average_return = float(self._window.compute()) if self._recent else None
         self._finished_envs = set(state["finished_envs"])
-        self.episodes, self.ema, self.best_average = state["episodes"], state["ema"], state["best_average"]
+        self.episodes, self.ema = state["episodes"], state["ema"]
         self.clocks = state["clocks"]
 
 
@@ -314,10 +310,12 @@ class StopAtLimits(Callback):
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The dataset has ended: the run was asked to stop while it waited for experience."""
+        """The dataset has ended: a signal or the deadline came while it waited for experience."""
         if self._stop.is_set():
             self.reason = "interrupted"
-            trainer.should_stop = True
+        elif self._deadline is not None and time.monotonic() >= self._deadline:
+            self.reason = "max_seconds"
+        trainer.should_stop = trainer.should_stop or self.reason is not None
 
 
 class FpsLogger(Callback):
@@ -343,7 +341,6 @@ class FpsLogger(Callback):
         self._actor_seconds_prefilled: dict[str, float] = dict(clock.actor_seconds)
         self._window_seconds: dict[str, float] = dict(clock.seconds)
         self.env_steps_per_second = 0.0
-        self.gradient_steps_per_second = 0.0
         self._end = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -370,7 +367,7 @@ class FpsLogger(Callback):
             return
         env_steps = self._dataset.generator.env_steps
         self.env_steps_per_second = (env_steps - self._window_env_steps) / span
-        self.gradient_steps_per_second = (trainer.global_step - self._window_gradient_steps) / span
+        gradient_steps_per_second = (trainer.global_step - self._window_gradient_steps) / span
         loss: Tensor = outputs["loss"]
         self._average_loss.update(loss.float().mean().cpu())
         logger = run_logger(trainer)
@@ -381,7 +378,7 @@ class FpsLogger(Callback):
                 "avg_loss": float(self._average_loss.compute()),
                 "epsilon": self._policy.epsilon,
                 "avg_fps": self.env_steps_per_second,
-                "gradient_steps_per_second": self.gradient_steps_per_second,
+                "gradient_steps_per_second": gradient_steps_per_second,
                 "cpu_percent": psutil.cpu_percent(),
                 **{f"time_share/{stage}": share for stage, share in shares.items()},
             }

@@ -19,6 +19,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning import Callback
+from pytorch_lightning.plugins import TorchCheckpointIO
 
 from rl_speed.config import RunConfig, merge, parse_override, validate
 from rl_speed.dataset import ExperienceDataset
@@ -28,6 +29,12 @@ from rl_speed.network import QNetwork
 MODEL_FILE = "model.ckpt"
 FORMAT = 1
 _NAME = re.compile(r"^gradient_steps=(\d+)$")
+_REPLACED = ".replaced"
+
+
+def _name(gradient_steps: int) -> str:
+    """A checkpoint's name: names sort as their gradient steps do."""
+    return f"gradient_steps={gradient_steps:09d}"
 
 
 def experience_file(rank: int) -> str:
@@ -36,11 +43,11 @@ def experience_file(rank: int) -> str:
 
 
 def list_checkpoints(directory: Path) -> list[Path]:
-    """The whole checkpoints in a folder, newest first."""
+    """The whole checkpoints in a folder, most gradient steps first."""
     if not directory.is_dir():
         return []
     found = [path for path in directory.iterdir() if _NAME.match(path.name) and (path / MODEL_FILE).is_file()]
-    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    return sorted(found, key=lambda path: path.name, reverse=True)
 
 
 def find_last(log_directory: Path) -> Path:
@@ -49,9 +56,13 @@ def find_last(log_directory: Path) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    found = [path for run in log_directory.glob("version_*") for path in list_checkpoints(run / "checkpoints")]
+    runs = [list_checkpoints(run / "checkpoints") for run in log_directory.glob("version_*")]
+    found = [checkpoints[0] for checkpoints in runs if checkpoints]
     if not found:
-        raise CheckpointError(f"--resume last: no checkpoint below {log_directory}; start a run without --resume")
+        raise CheckpointError(
+            f"--resume last: no checkpoint below {log_directory}; start a run without --resume, or name another "
+            f"folder with --set logging.directory=..."
+        )
     return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
@@ -61,14 +72,17 @@ def resolve(path: Path) -> Path:
     Raises:
         CheckpointError: there is nothing usable at the path.
     """
-    if path.is_file() and path.name == MODEL_FILE:
-        return path.parent
-    if (path / MODEL_FILE).is_file():
-        return path
-    for directory in (path, path / "checkpoints"):
-        if newest := list_checkpoints(directory):
-            return newest[0]
-    what = "does not exist" if not path.exists() else "is not a checkpoint of rl_speed"
+    try:
+        if path.is_file() and path.name == MODEL_FILE:
+            return path.parent
+        if (path / MODEL_FILE).is_file():
+            return path
+        for directory in (path, path / "checkpoints"):
+            if newest := list_checkpoints(directory):
+                return newest[0]
+        what = "does not exist" if not path.exists() else "is not a checkpoint of rl_speed"
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
     raise CheckpointError(f"checkpoint {path} {what}; give the folder of a run or one of its checkpoints")
 
 
@@ -81,20 +95,20 @@ def _load(path: Path) -> tuple[dict[str, Any], str | None]:
     return (content, None) if isinstance(content, dict) else ({}, "is not one of rl_speed")
 
 
-def _problem_of_model(folder: Path) -> str | None:
+def _load_model(folder: Path) -> tuple[dict[str, Any], str | None]:
     content, problem = _load(folder / MODEL_FILE)
     if problem is None and not isinstance(content.get("rl_speed"), dict):
         problem = "is not one of rl_speed"
     if problem is None and content["rl_speed"].get("format") != FORMAT:
         problem = f"has format {content['rl_speed'].get('format')!r}, not {FORMAT}"
-    return problem
+    return content, problem
 
 
-def _problem_of_experience(folder: Path, rank: int) -> str | None:
+def _load_experience(folder: Path, rank: int) -> tuple[dict[str, Any], str | None]:
     content, problem = _load(folder / experience_file(rank))
     if problem is None and content.get("format") != FORMAT:
         problem = "is not one of rl_speed"
-    return problem
+    return content, problem
 
 
 def read_model(folder: Path) -> dict[str, Any]:
@@ -103,10 +117,10 @@ def read_model(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is truncated, foreign, or of another format; an older usable one is named.
     """
-    problem = _problem_of_model(folder)
+    content, problem = _load_model(folder)
     if problem is not None:
         raise CheckpointError(f"checkpoint {folder} {problem}; {_offer_older(folder)}")
-    return _load(folder / MODEL_FILE)[0]
+    return content
 
 
 def _first_line(error: BaseException) -> str:
@@ -117,7 +131,7 @@ def _first_line(error: BaseException) -> str:
 def _offer_older(folder: Path) -> str:
     """Names the newest whole checkpoint of fewer gradient steps, if there is one."""
     for other in list_checkpoints(folder.parent):
-        if other.name < folder.name and _problem_of_model(other) is None and _problem_of_experience(other, 0) is None:
+        if other.name < folder.name and _load_model(other)[1] is None and _load_experience(other, 0)[1] is None:
             return f"an older one is usable: --resume {other}"
     return "there is no other usable one beside it, so start anew"
 
@@ -136,10 +150,10 @@ def read_experience(folder: Path, rank: int) -> dict[str, Any]:
     Raises:
         CheckpointError: the file is missing, truncated or foreign; an older usable checkpoint is named.
     """
-    problem = _problem_of_experience(folder, rank)
+    content, problem = _load_experience(folder, rank)
     if problem is not None:
         raise CheckpointError(f"experience file {folder / experience_file(rank)} {problem}; {_offer_older(folder)}")
-    return _load(folder / experience_file(rank))[0]
+    return content
 
 
 def load_network(folder: Path) -> tuple[QNetwork, RunConfig]:
@@ -168,15 +182,16 @@ def load_network(folder: Path) -> tuple[QNetwork, RunConfig]:
 
 # What a checkpoint's replay, games and networks are made for.
 _FIXED_ON_RESUME = ("seed", "envs", "actors", "replay", "network")
+_FREE_ON_RESUME = {"threads", "timeout_seconds", "device"}
 
 
-def resume_config(folder: Path, overrides: Sequence[str], max_seconds: float | None) -> RunConfig:
-    """The configuration of a checkpoint, with changes that it allows.
+def resume_config(folder: Path, overrides: Sequence[str], max_seconds: float | None) -> tuple[str, RunConfig]:
+    """Preset and configuration of a checkpoint, with changes that it allows.
 
     Args:
         folder: the checkpoint.
         overrides: texts `section.field=value`.
-        max_seconds: new limit of wall time; None: none.
+        max_seconds: limit of wall time from now on; None: none, whatever the checkpoint's run had.
 
     Raises:
         ConfigError: a change that the saved replay, games or networks do not fit.
@@ -188,20 +203,18 @@ def resume_config(folder: Path, overrides: Sequence[str], max_seconds: float | N
         content = merge(content, parse_override(text))
     config = validate(content)
     for name in _FIXED_ON_RESUME:
-        before, now = getattr(saved, name), getattr(config, name)
-        if before != now:
-            fields = getattr(type(before), "model_fields", None)
-            if fields:
-                name, before, now = next(
-                    (f"{name}.{field}", getattr(before, field), getattr(now, field))
-                    for field in fields
-                    if getattr(before, field) != getattr(now, field)
+        section = getattr(saved, name)
+        fields = [field for field in getattr(type(section), "model_fields", {}) if field not in _FREE_ON_RESUME]
+        pairs = [
+            (f"{name}.{field}", getattr(section, field), getattr(getattr(config, name), field)) for field in fields
+        ]
+        for path, before, now in pairs or [(name, section, getattr(config, name))]:
+            if before != now:
+                raise ConfigError(
+                    f"{path} cannot change from {before!r} to {now!r} on resume: the saved replay, games and networks "
+                    f"would not fit; leave it, or start a new run"
                 )
-            raise ConfigError(
-                f"{name} cannot change from {before!r} to {now!r} on resume: the saved replay, games and networks "
-                f"would not fit; leave it, or start a new run"
-            )
-    return config
+    return str(read_model(folder)["rl_speed"]["preset"]), config
 
 
 def random_state() -> dict[str, Any]:
@@ -232,11 +245,25 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
+class PlainCheckpointIO(TorchCheckpointIO):
+    """Writes model files straight to their place; the folder around them is what appears at once.
+
+    Lightning's own goes through a file in the system's folder for temporary files, which may be full and is not
+    cleared after a kill.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Saves to a local path."""
+        with open(path, "wb") as file:
+            torch.save(checkpoint, file)
+
+
 class CheckpointWriter(Callback):
     """Saves the run every so many seconds, at its end, and when it fails.
 
     Args:
         config: the run; it is stored in the checkpoint.
+        preset: its name; likewise.
         dataset: replay and games.
         directory: where the checkpoints' folders go.
         elapsed_seconds: wall time of the run so far.
@@ -246,12 +273,14 @@ class CheckpointWriter(Callback):
     def __init__(
         self,
         config: RunConfig,
+        preset: str,
         dataset: ExperienceDataset,
         directory: Path,
         elapsed_seconds: Callable[[], float],
         warn: Callable[[str], None],
     ) -> None:
-        self._config, self._dataset, self._directory = config, dataset, directory
+        self._config, self._preset = config, preset
+        self._dataset, self._directory = dataset, directory
         self._elapsed_seconds, self._warn = elapsed_seconds, warn
         self._next_save = time.monotonic() + config.checkpoint.every_seconds
         self._gradient_steps_at_start: int | None = None
@@ -264,6 +293,7 @@ class CheckpointWriter(Callback):
         """Adds what the command line needs to know about the run."""
         checkpoint["rl_speed"] = {
             "format": FORMAT,
+            "preset": self._preset,
             "config": self._config.model_dump(mode="json"),
             "elapsed_seconds": self._elapsed_seconds(),
         }
@@ -279,8 +309,21 @@ class CheckpointWriter(Callback):
         """Notes where this part of the run begins: what failed before its first step has nothing to save."""
         self._gradient_steps_at_start = trainer.global_step
         if trainer.is_global_zero and self._directory.is_dir():
-            for path in self._directory.glob(".gradient_steps=*"):  # left by a run that was killed while it saved
-                shutil.rmtree(path, ignore_errors=True)
+            self._tidy(trainer.global_step)
+
+    def _tidy(self, gradient_steps: int) -> None:
+        """Clears up after a run that was killed while it saved, and after later checkpoints that were not resumed."""
+        for path in self._directory.glob(f".*{_REPLACED}"):
+            final = path.with_name(path.name.removeprefix(".").removesuffix(_REPLACED))
+            if not final.exists():
+                path.rename(final)
+        for path in self._directory.glob(".gradient_steps=*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in list_checkpoints(self._directory):
+            if path.name > _name(gradient_steps):
+                # Its run goes on from an older one: it must not be taken for the newest.
+                shutil.rmtree(path.with_name(f"{path.name}.set_aside"), ignore_errors=True)
+                path.rename(path.with_name(f"{path.name}.set_aside"))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves the end of the run, while Lightning still holds all that belongs to it."""
@@ -297,7 +340,7 @@ class CheckpointWriter(Callback):
 
     def save(self, trainer: pl.Trainer) -> None:
         """Writes one checkpoint; on failure tells the user and leaves the older ones alone."""
-        name = f"gradient_steps={trainer.global_step:09d}"
+        name = _name(trainer.global_step)
         final, temporary = self._directory / name, self._directory / f".{name}.partial"
         if self.newest == final:
             return
@@ -310,8 +353,11 @@ class CheckpointWriter(Callback):
             self._save_experience(temporary / experience_file(trainer.global_rank))
             trainer.strategy.barrier("checkpoint written")
             if trainer.is_global_zero:
-                _remove(final)
+                replaced = final.with_name(f".{name}{_REPLACED}")
+                if final.exists():
+                    final.rename(replaced)
                 temporary.rename(final)
+                shutil.rmtree(replaced, ignore_errors=True)
                 for path in list_checkpoints(self._directory)[self._config.checkpoint.keep :]:
                     _remove(path)
         except (OSError, RuntimeError) as error:
@@ -345,11 +391,10 @@ class CheckpointWriter(Callback):
 
 def _remove(folder: Path) -> None:
     """Deletes a checkpoint; it loses its name first, so that half of one is never taken for a whole one."""
-    if folder.exists():
-        hidden = folder.with_name(f".{folder.name}.removed")
-        shutil.rmtree(hidden, ignore_errors=True)
-        folder.rename(hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+    hidden = folder.with_name(f".{folder.name}.removed")
+    shutil.rmtree(hidden, ignore_errors=True)
+    folder.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def restore_experience(
@@ -393,5 +438,5 @@ class RandomStateRestorer(Callback):
         self._state = state
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The last thing before the first batch."""
+        """After everything of the run is built, and before the first batch."""
         set_random_state(self._state)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rl_speed.errors import ConfigError, UserError
+from rl_speed.errors import ActorError, ConfigError, UserError
 
 app = typer.Typer(
     help="Train a DQN on Atari as fast as this machine can, and see which speed-up paid.",
@@ -89,7 +89,7 @@ def train(
         logging = load_config("baseline", [text for text in overrides if text.startswith("logging.")]).logging
         folder = find_last(Path(logging.directory)) if resume == "last" else resolve(Path(resume))
         typer.echo(f"resuming {folder}")
-        preset, run_config = "resumed", resume_config(folder, overrides, max_seconds)
+        preset, run_config = resume_config(folder, overrides, max_seconds)
     from rl_speed.train import fit
 
     outcome = fit(run_config, Path(preset).stem, folder, console)
@@ -102,7 +102,7 @@ def evaluate(
     checkpoint: CheckpointArgument,
     episodes: Annotated[int, typer.Option(min=1, max=10_000, help="Full games to play.")] = 30,
     epsilon: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of random actions.")] = 0.01,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the games.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the games.")] = 1,
     json_path: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Play full games with a checkpoint's frozen weights and print the mean return."""
@@ -113,8 +113,10 @@ def evaluate(
     from rl_speed.machine import usable_cores
 
     folder = resolve(checkpoint)
+    if json_path is not None and not json_path.absolute().parent.is_dir():
+        raise UserError(f"--json {json_path} lies in a folder that does not exist; make it or choose another path")
     network, config = load_network(folder)
-    torch.set_num_threads(usable_cores())
+    torch.set_num_threads(1)  # the games have the cores
     outcome = play_games(network, config, episodes, epsilon, seed, usable_cores())
     assert outcome is not None  # nobody stops it
     summary = outcome.summary()
@@ -143,7 +145,7 @@ def play(
     checkpoint: CheckpointArgument,
     video: Annotated[Path, typer.Option(help="mp4 file to write.")],
     epsilon: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of random actions.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the game.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the game.")] = 1,
 ) -> None:
     """Play one full game with a checkpoint and write it as a video with the score."""
     from rl_speed.checkpoint import load_network, resolve
@@ -193,12 +195,15 @@ def configs() -> None:
 
 
 def main() -> None:
-    """Runs the command line; a UserError becomes one sentence and exit status 2."""
+    """Runs the command line: what the user can put right ends with one sentence and exit status 2."""
     try:
         app()
     except UserError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)
+    except ActorError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

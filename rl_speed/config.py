@@ -7,6 +7,7 @@ names, types, ranges and combinations are refused here, with one sentence for ea
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -140,8 +141,8 @@ class NetworkConfig(Section):
             )
         for name in ("channels", "kernels", "strides"):
             values = getattr(self, name)
-            if min(values) < 1:
-                raise ValueError(f"network.{name} = {list(values)} must hold positive integers")
+            if min(values) < 1 or max(values) > 4096:
+                raise ValueError(f"network.{name} = {list(values)} must hold integers from 1 to 4096")
         return self
 
 
@@ -211,10 +212,17 @@ class CheckpointConfig(Section):
 class LoggingConfig(Section):
     """What is shown and where it goes."""
 
-    directory: str = Field("lightning_logs", description="folder of the runs; version_N is made inside it")
+    directory: str = Field(
+        "lightning_logs", min_length=1, description="folder of the runs; version_N is made inside it"
+    )
     every_seconds: float = Field(2.0, gt=0, description="wall time between points of loss, epsilon and speed")
     print_episodes: bool = Field(False, description="one line per finished episode")
     progress_bar: bool = Field(True, description="the live progress bar, where the output is a terminal")
+
+    @field_validator("directory")
+    @classmethod
+    def _expanded(cls, directory: str) -> str:
+        return os.path.expanduser(os.path.expandvars(directory))
 
 
 class TrainerConfig(Section):

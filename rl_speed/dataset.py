@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from threading import Event
 from typing import Any
@@ -31,6 +32,7 @@ class ExperienceDataset(IterableDataset[Batch]):
         config: replay ratio, batch size and prefill.
         clock: charged with replay.
         stop: set when the run should end; iteration then ends.
+        deadline: on the monotonic clock; iteration ends there too, be it in the prefill.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class ExperienceDataset(IterableDataset[Batch]):
         config: RunConfig,
         clock: StageClock,
         stop: Event,
+        deadline: float | None = None,
     ) -> None:
         self.generator, self.replay = generator, replay
+        self._deadline = deadline
         self._config, self._clock, self._stop = config, clock, stop
         self.gradient_steps = 0  # drawn so far
         self._episode_ends: list[EpisodeEnd] = []
@@ -56,7 +60,7 @@ class ExperienceDataset(IterableDataset[Batch]):
         update = self._config.update
         while True:
             while self._is_rollout_due():
-                rollout = None if self._stop.is_set() else next(self.generator, None)
+                rollout = None if self._is_over() else next(self.generator, None)
                 if rollout is None:
                     return
                 with self._clock.measure("replay"):
@@ -67,6 +71,9 @@ class ExperienceDataset(IterableDataset[Batch]):
             self._due_env_steps += self._batch_env_steps()
             self.gradient_steps += update.gradient_steps_per_batch
             yield batch if update.uint8_to_device else _with_float_frames(batch)
+
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or (self._deadline is not None and time.monotonic() >= self._deadline)
 
     def _is_rollout_due(self) -> bool:
         """Whether the next batch has to wait for experience."""
@@ -106,7 +113,7 @@ class ExperienceDataset(IterableDataset[Batch]):
 
     def fill_anew(self) -> None:
         """Notes that the replay is empty although the run has begun: it is filled before training goes on."""
-        self._due_env_steps += self._config.replay.prefill_env_steps
+        self._due_env_steps = float(self.generator.env_steps + self._config.replay.prefill_env_steps)
 
 
 def _with_float_frames(batch: Batch) -> Batch:

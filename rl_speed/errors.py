@@ -13,5 +13,5 @@ class CheckpointError(UserError):
     """A checkpoint that cannot be written or read."""
 
 
-class ActorError(UserError):
-    """An actor process failed or died; the message holds its index and its traceback."""
+class ActorError(Exception):
+    """An actor process failed or died; the message holds its index and, where there is one, its traceback."""

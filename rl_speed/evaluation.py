@@ -145,20 +145,24 @@ def record_video(network: nn.Module, config: RunConfig, path: Path, epsilon: flo
     if path.suffix != ".mp4":
         raise UserError(f"--video {path} must end in .mp4")
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+    except OSError as error:
+        raise UserError(
+            f"--video {path} cannot be written ({error}); give a path in a folder that you may write to"
+        ) from None
     env = ClassicEnv(config.envs)
     policy = EpsilonGreedyPolicy(network, env.num_actions, seed, use_bf16=config.update.precision == "bf16")
     policy.epsilon = epsilon
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with imageio.get_writer(
             temporary, format="FFMPEG", fps=VIDEO_FRAMES_PER_SECOND, codec="libx264", macro_block_size=2
         ) as writer:
             episode_return = _record(env, policy, config, writer, seed)
         temporary.replace(path)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"--video {path} cannot be written ({error}); give a path in a folder that you may write to"
-        ) from None
+    except OSError as error:
+        raise UserError(f"--video {path} cannot be written ({error}); make room or choose another folder") from None
     finally:
         temporary.unlink(missing_ok=True)
         env.close()

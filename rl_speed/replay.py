@@ -92,7 +92,8 @@ class Replay:
     def cut(self) -> None:
         """Notes that what is appended next does not continue what was appended last."""
         if self.rows_written:
-            self._truncated[(self.rows_written - 1) % self.steps] = True
+            last = (self.rows_written - 1) % self.steps
+            self._truncated[last] |= ~self._terminated[last]
 
     @property
     def rows_drawable(self) -> range:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def write_result(directory: Path, result: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise UserError(f"result {path} cannot be written ({error}); make room or choose another folder") from None
 
 

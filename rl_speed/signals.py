@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,19 +13,29 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
+SECOND_WISH_SECONDS = 1.0
+
 
 @contextmanager
 def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
-    """Lets Ctrl-C and SIGTERM end the run at the next batch; a second one ends the program at once.
+    """Lets Ctrl-C and SIGTERM end the run at the next batch; a later second one ends the program at once.
 
     Yields:
         a dictionary that holds `signal` once one was received.
     """
     received: dict[str, int] = {}
 
+    first = 0.0
+
     def handle(number: int, frame: Any) -> None:
+        nonlocal first
+        now = time.monotonic()
         if received:
-            os._exit(128 + number)  # actors end by themselves when this process is gone
+            # make and timeout pass a signal on to the whole group: the second copy of one is no second wish.
+            if now - first > SECOND_WISH_SECONDS:
+                os._exit(128 + number)  # actors end by themselves when this process is gone
+            return
+        first = now
         received["signal"] = number
         stop.set()
         # Not through the console: the signal may have come in the middle of one of its writes.

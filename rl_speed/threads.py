@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from rl_speed.config import RunConfig
 
+MAX_LEARNER_THREADS = 8  # networks of this size gain nothing from more
+
 
 @dataclass(frozen=True)
 class Threads:
@@ -26,14 +28,12 @@ def plan_threads(config: RunConfig, cores: int) -> Threads:
         cores: cores that may be used.
     """
     plays_apart = config.actors.kind == "subprocess"
-    overlaps = plays_apart or config.envs.backend == "ale_vector"
     if plays_apart:
-        env = 1
+        env = config.envs.threads or 1
         taken = config.actors.count * max(config.actors.threads, env)
     else:
-        env = min(max(1, cores // 2), config.envs.count)
-        taken = env if overlaps else 0
-    return Threads(
-        learner=config.update.threads or max(1, cores - taken),
-        env=config.envs.threads or env,
-    )
+        env = config.envs.threads or min(max(1, cores // 2), config.envs.count)
+        # Classic envs are stepped by the learner's own thread, in turn with its updates.
+        taken = env if config.envs.backend == "ale_vector" else 0
+    learner = config.update.threads or min(max(1, cores - taken), MAX_LEARNER_THREADS)
+    return Threads(learner=learner, env=env)

@@ -16,6 +16,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 import yaml
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning import Callback
 from rich.console import Console
 
@@ -34,6 +35,7 @@ from rl_speed.callbacks import (
 from rl_speed.checkpoint import (
     MODEL_FILE,
     CheckpointWriter,
+    PlainCheckpointIO,
     RandomStateRestorer,
     read_model,
     restore_experience,
@@ -126,6 +128,7 @@ class CloseGenerator(Callback):
 
 def build(
     config: RunConfig,
+    preset: str,
     stop: threading.Event,
     watch: Stopwatch,
     console: Console,
@@ -136,6 +139,7 @@ def build(
 
     Args:
         config: the run.
+        preset: its name.
         stop: set when the run should end.
         watch: the run's wall time.
         console: where the user reads.
@@ -145,11 +149,11 @@ def build(
     device = _device(config)
     threads = plan_threads(config, usable_cores())
     torch.set_num_threads(threads.learner)
-    if config.update.compile and device.type == "cpu" and not has_cpp_compiler():
+    if config.update.compile and not has_cpp_compiler():
         print_plain(console, "no C++ compiler found, so the update is not compiled; install g++ to make it faster")
         config = config.model_copy(update={"update": config.update.model_copy(update={"compile": False})})
     rank = int(os.environ.get("LOCAL_RANK", "0"))
-    attempt = 0 if resume is None else read_model(resume)["global_step"]
+    attempt = 0 if resume is None else 1 + read_model(resume)["global_step"]
     seeds = _seeds(config, rank, attempt)
     torch.manual_seed(config.seed)
 
@@ -177,7 +181,9 @@ def build(
     else:
         generator = SubprocessGenerator(config, policy, num_actions, seeds["actors"], threads.env, clock, stop)
     try:
-        return _wire(config, stop, watch, console, tell, resume, version, replay, clock, module, policy, generator)
+        return _wire(
+            config, preset, stop, watch, console, tell, resume, version, replay, clock, module, policy, generator
+        )
     except BaseException:
         generator.close()
         raise
@@ -185,6 +191,7 @@ def build(
 
 def _wire(
     config: RunConfig,
+    preset: str,
     stop: threading.Event,
     watch: Stopwatch,
     console: Console,
@@ -198,7 +205,8 @@ def _wire(
     generator: RolloutGenerator,
 ) -> Run:
     """Dataset, callbacks and trainer around what generates and what learns."""
-    dataset = ExperienceDataset(generator, replay, config, clock, stop)
+    deadline = None if config.stop.max_seconds is None else time.monotonic() + config.stop.max_seconds
+    dataset = ExperienceDataset(generator, replay, config, clock, stop, deadline)
     callbacks: list[Callback] = [OwnSignals()]
     if resume is not None:
         rank = int(os.environ.get("LOCAL_RANK", "0"))
@@ -207,10 +215,9 @@ def _wire(
     directory = Path(logger.log_dir)
     statistics = EpisodeStatistics(config.stop, config.total_envs, dataset, watch.elapsed_seconds)
     fps = FpsLogger(dataset, policy, clock, config.logging.every_seconds)
-    deadline = None if config.stop.max_seconds is None else time.monotonic() + config.stop.max_seconds
     stop_at_reward = StopAtReward(statistics)
     stop_at_limits = StopAtLimits(config.stop, dataset, stop, deadline)
-    checkpoints = CheckpointWriter(config, dataset, directory / "checkpoints", watch.elapsed_seconds, tell)
+    checkpoints = CheckpointWriter(config, preset, dataset, directory / "checkpoints", watch.elapsed_seconds, tell)
     if config.network.standardise:
         callbacks.append(InputStandardisation(dataset))
     annealing = Annealing(config, dataset, statistics)
@@ -239,6 +246,8 @@ def _wire(
         enable_model_summary=False,
         log_every_n_steps=1_000_000_000,
         use_distributed_sampler=False,
+        # Lightning would guess a cluster from the environment, e.g. under SLURM.
+        plugins=[PlainCheckpointIO(), LightningEnvironment()],
     )
     return Run(
         config,
@@ -314,7 +323,7 @@ def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Con
         print_plain(console, text)
 
     with stop_on_signals(stop) as received:
-        run = build(config, stop, watch, console, resume, version)
+        run = build(config, preset, stop, watch, console, resume, version)
         try:
             _start_folder(run, tell)
             run.trainer.fit(
@@ -328,7 +337,7 @@ def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Con
         seconds = watch.elapsed_seconds()
         reason = "solved" if run.stop_at_reward.is_solved else run.stop_at_limits.reason or "interrupted"
         result = make_result(
-            config,
+            run.config,
             preset,
             reason,
             seconds,
@@ -339,11 +348,13 @@ def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Con
             run.checkpoints.newest,
         )
         if run.trainer.is_global_zero:
-            write_result(run.directory, result)
-            if not stop.is_set() and config.stop.confirm_episodes:
-                result["confirmation"] = _confirm(run, stop, tell)
+            try:
                 write_result(run.directory, result)
-            tell(last_line(result))
+                if not stop.is_set() and config.stop.confirm_episodes:
+                    result["confirmation"] = _confirm(run, stop, tell)
+                    write_result(run.directory, result)
+            finally:
+                tell(last_line(result))
             if run.checkpoints.error is not None:
                 raise run.checkpoints.error
     return Outcome(result, run.directory, received.get("signal"))
@@ -379,9 +390,8 @@ def _confirm(run: Run, stop: threading.Event, tell: Callable[[str], None]) -> di
     episodes, epsilon = run.config.stop.confirm_episodes, run.config.stop.confirm_epsilon
     tell(f"confirming over {episodes} games at epsilon {epsilon:g} ...")
     network = run.module.online_network.eval()
-    cores = usable_cores()
-    torch.set_num_threads(cores)
+    torch.set_num_threads(1)  # the games have the cores
     # A seed that no training env had.
     seed = int(np.random.SeedSequence([run.config.seed, 6]).generate_state(1)[0] >> 1)
-    played = play_games(network, run.config, episodes, epsilon, seed, cores, stop)
+    played = play_games(network, run.config, episodes, epsilon, seed, usable_cores(), stop)
     return None if played is None else played.summary()

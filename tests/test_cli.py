@@ -71,6 +71,20 @@ def wait_for_checkpoint(directory, process, count=1, seconds=60):
     raise AssertionError(f"no checkpoint: {process.communicate()[0]}")
 
 
+def wait_for_events(directory, process, seconds=60):
+    """Waits until the first game is counted: training is under way."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = list((directory / "lightning_logs" / "version_0").glob("events*"))
+        if found and found[0].stat().st_size > 0:
+            time.sleep(1.0)
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(f"no games: {process.communicate()[0]}")
+
+
 def children(process):
     return psutil.Process(process.pid).children(recursive=True)
 
@@ -169,6 +183,30 @@ def test_a_signal_saves_the_run_and_ends_it(tmp_path, number, text):
     assert again["gradient_steps"] > result["gradient_steps"]
     assert again["episodes"] > result["episodes"]
     assert again["seconds"] > result["seconds"]
+
+
+def test_a_signal_that_comes_twice_at_once_still_saves(tmp_path):
+    """make and timeout pass SIGTERM on to the whole group, so one wish arrives twice."""
+    process = start(tmp_path, ENDLESS, "--set", "checkpoint.every_seconds=1000")
+    wait_for_events(tmp_path, process)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "NOT SOLVED (interrupted)" in output
+    assert len(checkpoints(tmp_path)) == 1
+
+
+def test_the_deadline_holds_in_the_prefill_too(tmp_path):
+    (tmp_path / "run.yaml").write_text(
+        "extends: baseline\nreplay: {prefill_env_steps: 90000}\nstop: {max_seconds: 2, confirm_episodes: 0}\n"
+    )
+    answer = call("train", "--config", "run.yaml", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    result = json.loads((tmp_path / "lightning_logs/version_0/result.json").read_text())
+    assert (result["stop_reason"], result["gradient_steps"]) == ("max_seconds", 0)
+    assert 0 < result["env_steps"] < 90_000
 
 
 def test_a_killed_run_leaves_a_usable_checkpoint_and_no_orphans(tmp_path):

@@ -91,16 +91,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, backend):
     assert resumed.directory == find_last(tmp_path / "parts").parent.parent
 
 
-def test_epsilon_and_target_come_back(tmp_path):
-    run(tmp_path, 26)
-    folder = find_last(tmp_path)
-    experience = read_experience(folder, 0)
-    epsilon = experience["generator"]["player"]["policy"]["epsilon"]
-    assert 0.02 <= epsilon < 0.9
-    names = read_model(folder)["state_dict"].keys()
-    assert {name.split(".")[0] for name in names} == {"online_network", "target_network"}
-
-
 def test_a_run_whose_replay_was_not_saved_fills_it_anew(tmp_path):
     first = run(tmp_path, 20, checkpoint={"save_replay": False})
     folder = find_last(tmp_path)

@@ -97,9 +97,10 @@ class Player:
             return
         with self._clock.measure("act"):
             self._stack = push_frame(self._stack, self._frame, self._is_first)
-            self._action = self._policy.act(self._stack)
+            action = self._policy.act(self._stack)
         with self._clock.measure("env"):
-            self._env.send(self._action.numpy())
+            self._env.send(action.numpy())
+        self._action = action
 
     def finish(self, space: RolloutSpace, t: int, env_steps: int) -> list[EpisodeEnd]:
         """Waits for the games and writes row `t` of `space`.

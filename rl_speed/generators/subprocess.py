@@ -142,6 +142,8 @@ class SubprocessGenerator:
                 connection.send(order)
             except (BrokenPipeError, ConnectionResetError):
                 self._raise_dead(index)
+        if not self._ordered:
+            self._last_sign = time.monotonic()  # patience begins with the first order
         self._round += 1
         self._env_steps_ordered += self._config.total_envs * self._config.actors.rollout_env_steps
         self._ordered.append(slot)

@@ -1,0 +1,55 @@
+"""The commands in the README run, each for a few seconds."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rl_speed.config import preset_names
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^\| `rl-speed ([^`]+)` \|", README, re.MULTILINE)
+
+
+def test_the_readme_shows_every_command():
+    assert {command.split()[0] for command in COMMANDS} == {"train", "evaluate", "play", "doctor", "configs"}
+
+
+def test_the_readme_names_every_preset():
+    for name in preset_names():
+        assert f"`{name}`" in README, name
+
+
+def test_make_targets_of_the_readme_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^    make ([a-z-]+)$", README, re.MULTILINE)) <= targets
+
+
+@pytest.mark.slow
+def test_the_commands_run(tmp_path):
+    # One short run first, so that there is something to resume and to evaluate.
+    short = ["--max-time", "00:00:04", "--set", "stop.confirm_episodes=0"]
+    for text in ["train --config smoke", *COMMANDS]:
+        arguments = shlex.split(text)
+        if arguments[0] == "train":
+            if "--max-time" in arguments:
+                place = arguments.index("--max-time")
+                del arguments[place : place + 2]
+            arguments += short
+        if arguments[0] == "evaluate":
+            arguments[arguments.index("--episodes") + 1] = "1"
+        answer = subprocess.run(
+            [sys.executable, str(ROOT / "cli.py"), *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert answer.returncode == 0, f"{text}: {answer.stderr}"
+    assert (tmp_path / "game.mp4").stat().st_size > 10_000
+    assert (tmp_path / "result.json").is_file()
