@@ -158,6 +158,7 @@ def test_bad_input_gets_one_sentence_and_status_2(tmp_path, here, arguments, par
         assert part in last
 
 
+@pytest.mark.slow
 def test_a_users_mistake_ends_the_program_without_a_traceback(tmp_path):
     answer = call("train", "--config", "smoke", "--set", "envs.game=pongg", cwd=tmp_path)
     assert answer.returncode == 2
@@ -204,6 +205,7 @@ def test_a_signal_saves_the_run_and_ends_it(tmp_path, here, number, text):
     assert again["seconds"] > result["seconds"]
 
 
+@pytest.mark.slow
 def test_a_signal_that_comes_twice_at_once_still_saves(tmp_path):
     """make and timeout pass SIGTERM on to the whole group, so one wish arrives twice."""
     process = start(tmp_path, ENDLESS, "--set", "checkpoint.every_seconds=1000")

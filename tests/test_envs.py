@@ -72,7 +72,7 @@ def test_frames_are_those_of_ale_pys_own_env():
     other.close()
 
 
-@pytest.mark.parametrize("backend", ["classic", "ale_vector"])
+@pytest.mark.parametrize("backend", [pytest.param("classic", marks=pytest.mark.slow), "ale_vector"])
 def test_games_come_back_bit_for_bit(backend):
     # Short episodes and frequent fresh seeds: the journals of the envs have different lengths.
     config = EnvsConfig(

@@ -149,6 +149,7 @@ def test_a_failing_actor_sends_its_traceback(tiny_config):
     generator.close()
 
 
+@pytest.mark.slow
 def test_a_silent_actor_is_given_up(two_actors):
     next(two_actors)
     two_actors._config = two_actors._config.model_copy(
@@ -160,6 +161,7 @@ def test_a_silent_actor_is_given_up(two_actors):
     os.kill(two_actors._processes[0].pid, signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_a_free_running_learner_does_not_wait(tiny_config):
     config = tiny_config(
         envs={"count": 2},
