@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ale_py import ALEInterface, LoggerMode
 from ale_py.env import AtariEnv
 
 from rl_speed.config import EnvsConfig
 from rl_speed.envs.journal import SeedJournal
 from rl_speed.envs.preprocessing import action_indices, resize_and_crop
 from rl_speed.records import EnvStep, Int64Array, UInt8Array
+
+# ALE greets on standard error for every emulator.
+ALEInterface.setLoggerMode(LoggerMode.Error)
 
 
 class ClassicEnv:
