@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rl_speed.bench.commands import bench_app
 from rl_speed.errors import ActorError, ConfigError, UserError
 
 app = typer.Typer(
@@ -24,6 +25,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(bench_app, name="bench")
 
 CheckpointArgument = Annotated[
     Path, typer.Argument(help="Folder of a run or of one of its checkpoints, e.g. lightning_logs/version_0.")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-STAGES = ("act", "env", "wait", "replay", "update")
+STAGES = ("act", "env", "wait", "replay", "transfer", "update")
 
 
 class StageClock:
@@ -15,10 +15,12 @@ class StageClock:
     `wait` is waiting for actor processes; their own acting and stepping is added up apart, in `actor_seconds`, as the
     mean over the actors.
 
-    On a GPU, work that was only launched is charged to the stage that waits for it.
+    On a GPU, work that was only launched is charged to the stage that waits for it, unless `synchronise` is set.
     """
 
     def __init__(self) -> None:
+        # Called at the end of each stage: the bench waits for the GPU there, to charge each stage with its own work.
+        self.synchronise: Callable[[], None] | None = None
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self.actor_seconds = {"act": 0.0, "env": 0.0}
 
@@ -29,6 +31,8 @@ class StageClock:
         try:
             yield
         finally:
+            if self.synchronise is not None:
+                self.synchronise()
             self.seconds[stage] += time.perf_counter() - start
 
     def shares(self, since: dict[str, float], elapsed_seconds: float) -> dict[str, float]:

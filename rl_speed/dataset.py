@@ -30,7 +30,7 @@ class ExperienceDataset(IterableDataset[Batch]):
         generator: where rollouts come from.
         replay: where they are kept and batches are drawn.
         config: replay ratio, batch size and prefill.
-        clock: charged with replay.
+        clock: charged with replay, and with transfer where frames are converted before it.
         stop: set when the run should end; iteration then ends.
         deadline: on the monotonic clock; iteration ends there too, be it in the prefill.
     """
@@ -70,7 +70,10 @@ class ExperienceDataset(IterableDataset[Batch]):
                 batch = self.replay.sample(update.gradient_steps_per_batch, update.batch_size)
             self._due_env_steps += self._batch_env_steps()
             self.gradient_steps += update.gradient_steps_per_batch
-            yield batch if update.uint8_to_device else _with_float_frames(batch)
+            if not update.uint8_to_device:
+                with self._clock.measure("transfer"):
+                    batch = _with_float_frames(batch)
+            yield batch
 
     def _is_over(self) -> bool:
         return self._stop.is_set() or (self._deadline is not None and time.monotonic() >= self._deadline)

@@ -23,7 +23,7 @@ class DQNModule(pl.LightningModule):
     Args:
         config: network and update.
         num_actions: A.
-        clock: charged with update.
+        clock: charged with transfer and update.
 
     Source: Mnih et al. 2015, algorithm 1.
     Differs: Adam instead of RMSProp; n-step returns, double, dueling and priorities as configured.
@@ -111,4 +111,5 @@ class DQNModule(pl.LightningModule):
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Moves a batch; nothing is copied if it is there already."""
-        return batch.to(device)
+        with self._clock.measure("transfer"):
+            return batch.to(device)

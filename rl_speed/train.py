@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,9 @@ class Run:
     config: RunConfig
     trainer: pl.Trainer
     module: DQNModule
+    policy: EpsilonGreedyPolicy
     dataset: ExperienceDataset
+    clock: StageClock
     statistics: EpisodeStatistics
     fps: FpsLogger
     stop_at_reward: StopAtReward
@@ -253,7 +255,9 @@ def _wire(
         config,
         trainer,
         module,
+        policy,
         dataset,
+        clock,
         statistics,
         fps,
         stop_at_reward,
@@ -280,7 +284,7 @@ def _first_env(config: RunConfig, seed: int, threads: int) -> tuple[int, Any]:
         probe.close()
 
 
-def _quiet_lightning() -> None:
+def quiet_lightning() -> None:
     """Silences advice that does not apply here: the loader has no workers by design, logs have their own axes."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for text in (".*does not have many workers.*", ".*treespec.*", ".*`isinstance.treespec.*", ".*barrier.*"):
@@ -297,7 +301,13 @@ class Outcome:
     signal: int | None
 
 
-def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Console | None = None) -> Outcome:
+def fit(
+    config: RunConfig,
+    preset: str,
+    resume: Path | None = None,
+    console: Console | None = None,
+    watchers: Sequence[Callback] = (),
+) -> Outcome:
     """Trains until the goal, a limit or a signal; then confirms on fresh games and writes result.json.
 
     Args:
@@ -305,6 +315,7 @@ def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Con
         preset: its name, for the result.
         resume: folder of the checkpoint to go on from; the run's own folder is used again.
         console: where the user reads; standard output by default.
+        watchers: callbacks of the caller's, after all others but the one that closes the games.
 
     Returns:
         the result and where it lies.
@@ -313,7 +324,7 @@ def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Con
         UserError: with a sentence for the user.
     """
     console = console or Console()
-    _quiet_lightning()
+    quiet_lightning()
     stop = threading.Event()
     earlier = 0.0 if resume is None else float(read_model(resume)["rl_speed"]["elapsed_seconds"])
     version = None if resume is None else _version_of(resume, config)
@@ -324,6 +335,8 @@ def fit(config: RunConfig, preset: str, resume: Path | None = None, console: Con
 
     with stop_on_signals(stop) as received:
         run = build(config, preset, stop, watch, console, resume, version)
+        callbacks: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[-1:-1] = watchers
         try:
             _start_folder(run, tell)
             run.trainer.fit(

@@ -20,7 +20,8 @@ LEVELS = {
     "result": 8,
     "progress": 9,
     "train": 10,
-    "cli": 11,
+    "bench": 11,
+    "cli": 12,
 }  # fmt: skip
 
 

@@ -1,0 +1,245 @@
+"""`bench` on the command line; heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from rl_speed.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    from rl_speed.bench.contestants import Contestant
+    from rl_speed.bench.session import Session
+
+DEFAULT_OUT = Path("bench_results")
+
+
+class DefaultGroup(TyperGroup):
+    """`bench baseline --repeats 1` means `bench run baseline --repeats 1`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts `run` in front of what is not a command."""
+        if not args or (args[0] not in self.commands and args[0] != "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+bench_app = typer.Typer(
+    cls=DefaultGroup,
+    help="Measure which speed-up pays here, and what limits it. `bench RUNG ...` is short for `bench run RUNG ...`.",
+    pretty_exceptions_enable=False,
+)
+
+
+@contextmanager
+def _interruptible() -> Iterator[dict[str, int]]:
+    """SIGTERM ends the bench as Ctrl-C does: what was measured is kept."""
+    received: dict[str, int] = {}
+
+    def stop(number: int, frame: Any) -> None:
+        received["signal"] = number
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[list[Contestant], bool]:
+    """The rungs that exist; one sentence for each that does not. All of this machine's ladder if none is named."""
+    from rl_speed.bench.contestants import ladder, measured_config, rung
+    from rl_speed.machine import has_cuda
+
+    wanted = [rung(name) for name in dict.fromkeys(rungs)] if rungs else ladder(has_cuda())
+    chosen, is_wrong = [], False
+    for contestant in wanted:
+        try:
+            measured_config(contestant, overrides)
+        except ConfigError as error:
+            session.problem(f"Error: rung {contestant.name}: {error}")
+            is_wrong = True
+        else:
+            chosen.append(contestant)
+    return chosen, is_wrong
+
+
+@bench_app.command()
+def run(
+    rungs: Annotated[
+        list[str] | None, typer.Argument(help="Presets or YAML files; default: the whole ladder of this machine.")
+    ] = None,
+    seconds_per_rung: Annotated[float, typer.Option(min=0.5, max=3600, help="Measured seconds per rung.")] = 20.0,
+    repeats: Annotated[int, typer.Option(min=1, max=100, help="Times that each rung is measured, in turn.")] = 3,
+    warmup_seconds: Annotated[float, typer.Option(min=0, max=600, help="Training before the window opens.")] = 3.0,
+    to_solve: Annotated[
+        bool, typer.Option("--to-solve", help="Also train until solved: the named rungs, or the fast preset.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Seeds 0, 1, ... of --to-solve.")] = 3,
+    solve_minutes: Annotated[float, typer.Option(min=0.05, max=10_000, help="Limit of one run of --to-solve.")] = 20.0,
+    peers: Annotated[bool, typer.Option("--peers", help="Also others: DQNs on the same work, and envs alone.")] = False,
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="Also a sweep: envs, actors, wrappers or all; may be repeated.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field in every rung, e.g. --set envs.game=breakout.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report; default: bench_results/<date>.")] = None,
+) -> None:
+    """Measure rungs side by side, print the table and the diagnosis, and write JSON, CSV, Markdown and a page.
+
+    Each measurement is a process of its own; repeats are interleaved. Ctrl-C keeps what was measured.
+    """
+    from rl_speed.bench import contestants as who
+    from rl_speed.bench.session import Session, Settings, check_writable
+    from rl_speed.machine import has_cuda
+
+    console = Console()
+    sweeps = _sweeps(sweep or [])
+    folder = out or DEFAULT_OUT / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    check_writable(folder)
+    overrides = list(set_ or [])
+    command = shlex.join(["rl-speed", *sys.argv[1:]])
+    settings = Settings(seconds_per_rung, repeats, warmup_seconds, tuple(overrides), command)
+    with _status(console) as (tell, progress):
+        session = Session(settings, folder, tell, progress)
+        chosen, is_wrong = _choose(rungs or [], overrides, session)
+        if not chosen and not (peers or sweeps):
+            raise ConfigError("no rung is left to measure; `rl-speed configs` lists the presets")
+        interrupted = None
+        with _interruptible() as received:
+            try:
+                together = chosen + (who.peers() if peers else [])
+                session.interleave(together)
+                if any(c.name == "baseline" for c in chosen):
+                    session.calibrate()
+                if peers:
+                    session.interleave(who.env_only())
+                for name in sweeps:
+                    session.sweep(name)
+                if to_solve:
+                    fast = "fast_gpu" if has_cuda() else "fast_cpu"
+                    session.solve(chosen if rungs else [who.rung(fast)], range(seeds), 60.0 * solve_minutes)
+                session.is_whole = True
+            except KeyboardInterrupt:
+                interrupted = received.get("signal", int(signal.SIGINT))
+            finally:
+                session.close()
+    _finish(session, folder, console)
+    if interrupted is not None:
+        raise typer.Exit(128 + interrupted)
+    if is_wrong:
+        raise typer.Exit(2)
+    if any("error" in m and m["group"] not in ("peers", "env_only") for m in session.measurements):
+        raise typer.Exit(1)
+
+
+def _sweeps(names: list[str]) -> list[str]:
+    from rl_speed.bench.contestants import SWEEPS
+
+    for name in names:
+        if name not in (*SWEEPS, "all"):
+            raise ConfigError(f"--sweep {name} is not known; use one of {', '.join(SWEEPS)} or all")
+    return list(SWEEPS) if "all" in names else list(dict.fromkeys(names))
+
+
+@contextmanager
+def _status(console: Console) -> Iterator[tuple[Any, Any]]:
+    """A live line with what is being measured, above it one line per measurement."""
+    from rich.markup import escape
+
+    with console.status("starting") as status:
+
+        def tell(text: str) -> None:
+            console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+        def progress(name: str, repeat: int, phase: str) -> None:
+            status.update(escape(f"{name}, repeat {repeat + 1}: {phase}"))
+
+        yield tell, progress
+
+
+def _finish(session: Session, folder: Path, console: Console) -> None:
+    """Prints tables and sentences, writes the report."""
+    from rl_speed.bench.report import write_report
+
+    content = session.content()
+    _print(content, console)
+    if not session.measurements and not session.solve_runs:
+        return
+    target = write_report(folder, content)
+    if target != folder:
+        console.print(f"--out {folder} can no longer be written", highlight=False, markup=False)
+    console.print(f"report: {target / 'bench.html'}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _print(content: dict[str, Any], console: Console) -> None:
+    from rl_speed.bench.report import terminal_tables
+
+    for table in terminal_tables(content):
+        console.print(table)
+    for text in (content["diagnosis"], *content["answers"].values()):
+        if text:
+            console.print(text + "\n", highlight=False, markup=False)
+
+
+@bench_app.command()
+def report(folder: Annotated[Path, typer.Argument(help="Folder with a bench.json.")]) -> None:
+    """Write CSV, Markdown and page anew from a bench.json, and print its tables."""
+    from rl_speed.bench.report import read_report, write_report
+
+    content = read_report(folder)
+    console = Console()
+    _print(content, console)
+    target = write_report(folder if folder.is_dir() else folder.parent, content)
+    console.print(f"report: {target / 'bench.html'}", highlight=False, soft_wrap=True, markup=False)
+
+
+@bench_app.command()
+def stages(
+    config: Annotated[str | None, typer.Option(help="Preset or YAML file; default: this machine's fast one.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change one field; may be repeated.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.05, max=600, help="For each stage and repeat.")] = 1.0,
+    repeats: Annotated[int, typer.Option(min=1, max=100, help="Times that each stage is measured, in turn.")] = 5,
+    history: Annotated[Path, typer.Option(help="File that the result is appended to.")] = DEFAULT_OUT / "stages.jsonl",
+) -> None:
+    """Measure each stage of the line alone, and append the result to a local history."""
+    from rl_speed.bench.history import append, stage_table
+    from rl_speed.bench.stages import measure_stages
+    from rl_speed.config import load_config
+    from rl_speed.machine import has_cuda
+
+    preset = config or ("fast_gpu" if has_cuda() else "fast_cpu")
+    run_config = load_config(preset, list(set_ or []))
+    append(history, None)
+    record = measure_stages(run_config, Path(preset).stem, seconds, repeats)
+    number = append(history, record)
+    console = Console()
+    console.print(stage_table(record))
+    console.print(f"record {number} of {history}; compare with `rl-speed bench compare A B`", highlight=False)
+
+
+@bench_app.command()
+def compare(
+    first: Annotated[str, typer.Argument(help="Number of a record, start of its commit, `last` or `previous`.")],
+    second: Annotated[str, typer.Argument(help="The other one.")],
+    history: Annotated[Path, typer.Option(help="File of the history.")] = DEFAULT_OUT / "stages.jsonl",
+) -> None:
+    """Compare two records of `bench stages`, stage by stage."""
+    from rl_speed.bench.history import compare_table, find_record, read_history
+
+    records = read_history(history)
+    if not records:
+        raise UserError(f"--history {history} holds no record; run `rl-speed bench stages` first")
+    Console().print(compare_table(find_record(records, first), find_record(records, second)))
