@@ -58,7 +58,7 @@ def speed_figure(rows: Sequence[dict[str, Any]], title: str) -> go.Figure:
             name="env steps/s",
         )
     )
-    figure.update_layout(title=title, height=120 + 34 * len(rows))
+    figure.update_layout(title=title, height=max(240, 140 + 34 * len(rows)))
     figure.update_xaxes(type="log", title="env steps/s (log scale; bars: median, lines: min to max)")
     figure.update_yaxes(autorange="reversed")
     return figure
@@ -75,7 +75,7 @@ def samples_figure(rows: Sequence[dict[str, Any]]) -> go.Figure:
             name="samples/s",
         )
     )
-    figure.update_layout(title="Samples learned from per second", height=120 + 34 * len(rows))
+    figure.update_layout(title="Samples learned from per second", height=max(240, 140 + 34 * len(rows)))
     figure.update_xaxes(type="log", title="samples/s (log scale)")
     figure.update_yaxes(autorange="reversed")
     return figure
@@ -90,7 +90,9 @@ def shares_figure(rows: Sequence[dict[str, Any]], per_env_step: bool, title: str
             figure.add_bar(
                 x=values, y=[row["name"] for row in rows], orientation="h", name=stage, marker_color=COLORS[stage]
             )
-    figure.update_layout(barmode="stack", title=title, height=160 + 34 * len(rows))
+    figure.update_layout(
+        barmode="stack", title=title, height=max(280, 180 + 34 * len(rows)), legend={"orientation": "h", "y": -0.3}
+    )
     figure.update_xaxes(title="ms of the learner's process per env step" if per_env_step else "% of its time")
     figure.update_yaxes(autorange="reversed")
     return figure
