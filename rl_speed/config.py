@@ -131,6 +131,10 @@ class NetworkConfig(Section):
         description="images minus their mean over the prefill, divided by the deviation, instead of /255",
     )
     normalise: bool = Field(False, description="GroupNorm (one group) per convolution, LayerNorm per head")
+    fused: bool = Field(
+        False,
+        description="same values, faster on a CPU: first layer over blocks of pixels, both double-DQN networks at once",
+    )
 
     @model_validator(mode="after")
     def _same_length(self) -> NetworkConfig:
@@ -143,6 +147,11 @@ class NetworkConfig(Section):
             values = getattr(self, name)
             if min(values) < 1 or max(values) > 4096:
                 raise ValueError(f"network.{name} = {list(values)} must hold integers from 1 to 4096")
+        if self.fused and self.kernels[0] % self.strides[0]:
+            raise ValueError(
+                f"network.fused = true needs a first kernel that is a multiple of its stride, not {self.kernels[0]} "
+                f"and {self.strides[0]}; set it to false"
+            )
         return self
 
 

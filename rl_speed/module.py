@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig
-from rl_speed.network import QNetwork
+from rl_speed.network import QNetwork, value_of_both
 from rl_speed.records import Batch
 from rl_speed.td import td_loss, td_target
 
@@ -33,6 +33,7 @@ class DQNModule(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self._config, self._clock = config.update, clock
+        self._fused = config.network.fused
         shape = (config.envs.frame_stack, config.envs.frame_height, config.envs.image_width, num_actions)
         self.online_network = QNetwork(config.network, *shape)
         self.target_network = QNetwork(config.network, *shape)
@@ -51,14 +52,21 @@ class DQNModule(pl.LightningModule):
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss [] and |td_error| [B] of one minibatch."""
         with torch.set_grad_enabled(self._config.slow_grads):
-            next_q_target = self.target_network(batch.next_observation)
-            next_q_online = self.online_network(batch.next_observation) if self._config.double else None
+            next_q_target, next_q_online = self._next_q_values(batch.next_observation)
             target = td_target(batch.n_step_return, batch.bootstrap_discount, next_q_target, next_q_online)
         # slow_grads built the graph of the target for nothing; the gradient must not flow through it.
         target = target.detach()
         with torch.enable_grad():
             q_value = self.online_network(batch.observation)
             return td_loss(q_value, batch.action, target, batch.is_valid, batch.weight, self._config.loss)
+
+    def _next_q_values(self, next_observation: Tensor) -> tuple[Tensor, Tensor | None]:
+        """q_value [B, A] of the target network and, for double DQN, of the online network."""
+        if not self._config.double:
+            return self.target_network(next_observation), None
+        if self._fused:
+            return value_of_both(self.target_network, self.online_network, next_observation)
+        return self.target_network(next_observation), self.online_network(next_observation)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Takes one gradient step per minibatch.

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from rl_speed.config import NetworkConfig
 
+_WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by their bytes
+
 
 class QNetwork(nn.Module):
     """Convolutions, one hidden layer, and one value per action; optionally dueling and normalised.
@@ -42,9 +44,15 @@ class QNetwork(nn.Module):
             layers.append(nn.ReLU())
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
             in_channels = out_channels
+        layers.pop()  # the last rectifier comes after the flattening
         first = layers.pop(0)
         assert isinstance(first, nn.Conv2d)
         self.first = first
+        self.fused = config.fused
+        # Blocks of stride x stride pixels that the first convolution reads, see `_blocks`.
+        margin = config.kernels[0] // config.strides[0] - 1
+        self._block_rows = (frame_height - config.kernels[0]) // config.strides[0] + 1 + margin
+        self._block_columns = (frame_width - config.kernels[0]) // config.strides[0] + 1 + margin
         self.convolutions = nn.Sequential(*layers)  # what follows the first convolution
         # What the image is shifted and scaled by; measured after the prefill if `standardise` is on.
         self.register_buffer("input_mean", torch.zeros(frame_height, frame_width))
@@ -80,21 +88,107 @@ class QNetwork(nn.Module):
         Returns:
             float32 [B, A], discounted return in units of reward.
         """
+        image = self._prepare(observation)
+        weight, stride = self._first_weight()
+        feature = F.conv2d(image, weight, self.first.bias, stride)
+        return self._value(self.convolutions(feature))
+
+    def _prepare(self, observation: Tensor) -> Tensor:
+        """The image that the first convolution reads: grey levels minus their mean.
+
+        Args:
+            observation: uint8 or float32 [B, K, H, W].
+
+        Returns:
+            float32, or bfloat16 under autocast, [B, K, H, W]; as blocks [B, S*S*K, H', W'] of S*S pixels if `fused`.
+        """
         # uint8 becomes floating point here, on the device: a quarter of the bytes travel.
         dtype = torch.bfloat16 if torch.is_autocast_enabled(observation.device.type) else torch.float32
-        rows = observation.permute(0, 2, 3, 1).flatten(1)  # [B, H*W*K], a view if K varies fastest in memory
+        image = observation.permute(0, 2, 3, 1)  # [B, H, W, K], contiguous if K varies fastest in memory
+        mean = self.input_mean.to(dtype)[None, ..., None].expand(-1, -1, -1, observation.shape[1])  # [1, H, W, K]
+        if self.fused:
+            image, mean = self._blocks(image), self._blocks(mean)
         # As rows, so that the inner loop of the subtraction is long: 8 times faster than broadcasting over K.
-        mean = self.input_mean.to(dtype)[..., None].expand(-1, -1, observation.shape[1]).flatten()  # [H*W*K]
-        image = (rows.to(dtype) - mean).reshape(-1, *self.input_mean.shape, observation.shape[1]).permute(0, 3, 1, 2)
+        rows = image.flatten(1).to(dtype) - mean.flatten()
+        return rows.reshape(image.shape).permute(0, 3, 1, 2)
+
+    def _blocks(self, image: Tensor) -> Tensor:
+        """[B, H, W, K] -> [B, H', W', S*S*K], the pixels that lie in the same S*S block beside each other.
+
+        A convolution of stride S over pixels is one of stride 1 over blocks. Of two input channels, oneDNN makes use
+        of a fraction of a vector: over blocks its gradient took 0.60 ms instead of 0.88 (128 images of 64 x 42).
+        """
+        stride, channels = self.first.stride[0], image.shape[3]
+        height, width = self._block_rows, self._block_columns
+        image = image[:, : height * stride, : width * stride].contiguous().flatten(2)  # [B, H, W*K]
+        # A block's row of bytes moves as one number: 5 times faster.
+        word = _WORDS.get(stride * channels) if image.dtype == torch.uint8 else None
+        if word is not None:
+            moved = image.view(word).reshape(-1, height, stride, width).transpose(2, 3).contiguous()
+            return moved.view(torch.uint8).reshape(-1, height, width, stride * stride * channels)
+        moved = image.reshape(-1, height, stride, width, stride * channels).transpose(2, 3)
+        return moved.reshape(-1, height, width, stride * stride * channels)
+
+    def _first_weight(self) -> tuple[Tensor, int]:
+        """The first convolution's weights for what `_prepare` returned, and its stride there."""
         # The scale goes into the first layer's weights, a thousandth of the image's size: preparing the image was a
         # third of an update.
-        feature = F.conv2d(image, self.first.weight * self.input_scale, self.first.bias, self.first.stride)
-        feature = self.convolutions(feature).flatten(1)  # [B, C, h, w] -> [B, C*h*w]
+        weight = self.first.weight * self.input_scale  # [O, K, kernel, kernel]
+        stride = self.first.stride[0]
+        if not self.fused:
+            return weight, stride
+        outputs, channels, kernel, _ = weight.shape
+        blocks = kernel // stride
+        weight = weight.reshape(outputs, channels, blocks, stride, blocks, stride).permute(0, 2, 4, 3, 5, 1)
+        return weight.reshape(outputs, blocks, blocks, -1).permute(0, 3, 1, 2), 1
+
+    def _value(self, feature: Tensor) -> Tensor:
+        """Values float32 [B, A] of what the last convolution (and its norm) returned, float [B, C, h, w]."""
+        # The rectifier comes after the flattening to [B, C*h*w]: before it, its gradient would meet an activation in
+        # another memory order, which is 5 times slower.
+        feature = F.relu(feature.flatten(1))
         heads = self.hidden(feature).chunk(self.num_heads, dim=1)  # num_heads x [B, hidden]
         activation = [F.relu(norm(head)) for norm, head in zip(self.norms, heads, strict=True)]
-        # bfloat16 ends here: its spacing at a value of 1 is a quarter of the usual gap between two actions.
-        advantage: Tensor = self.advantage(activation[0]).float()
-        if self.value is None:
-            return advantage
-        value: Tensor = self.value(activation[1]).float()
-        return value + advantage - advantage.mean(dim=1, keepdim=True)
+        # bfloat16 ends here: its spacing at a value of 1 is a quarter of the usual gap between two actions. Products
+        # with so few columns are faster in float32, too.
+        with torch.autocast(feature.device.type, enabled=False):
+            advantage: Tensor = self.advantage(activation[0].float())
+            if self.value is None:
+                return advantage
+            value: Tensor = self.value(activation[1].float())
+            return value + advantage - advantage.mean(dim=1, keepdim=True)
+
+
+def value_of_both(first: QNetwork, second: QNetwork, observation: Tensor) -> tuple[Tensor, Tensor]:
+    """What two networks of one shape and one `standardise_input` say of the same observation.
+
+    The image is prepared once, and their convolutions are one of twice the channels.
+
+    Args:
+        first: one network.
+        second: the other one.
+        observation: uint8 or float32 [B, K, H, W], grey levels 0..255.
+
+    Returns:
+        float32 [B, A] of the first and of the second network.
+    """
+    image = first._prepare(observation)
+    (weight, stride), (other_weight, _) = first._first_weight(), second._first_weight()
+    feature = F.conv2d(image, torch.cat([weight, other_weight]), _joined(first.first.bias, second.first.bias), stride)
+    for layer, other in zip(first.convolutions, second.convolutions, strict=True):
+        if isinstance(layer, nn.Conv2d) and isinstance(other, nn.Conv2d):
+            joined = torch.cat([layer.weight, other.weight])
+            feature = F.conv2d(feature, joined, _joined(layer.bias, other.bias), layer.stride, groups=2)
+        elif isinstance(layer, nn.GroupNorm) and isinstance(other, nn.GroupNorm):
+            joined = _joined(layer.weight, other.weight)
+            feature = F.group_norm(feature, 2, joined, _joined(layer.bias, other.bias), layer.eps)
+        else:
+            feature = layer(feature)
+    features = feature.chunk(2, dim=1)
+    return first._value(features[0]), second._value(features[1])
+
+
+def _joined(first: Tensor | None, second: Tensor | None) -> Tensor:
+    assert first is not None
+    assert second is not None
+    return torch.cat([first, second])

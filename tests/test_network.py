@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rl_speed.config import NetworkConfig
-from rl_speed.network import QNetwork
+from rl_speed.network import QNetwork, value_of_both
 
 
 def test_the_default_is_the_papers_network():
@@ -76,3 +76,55 @@ def test_bf16_is_close_to_float32():
         rough = network(image)
     assert rough.dtype == torch.float32
     assert torch.allclose(exact, rough.float(), atol=0.02)
+
+
+FUSED = {
+    "channels": (8, 8), "kernels": (8, 3), "strides": (4, 2), "hidden": 16, "dueling": True, "normalise": True,
+}  # fmt: skip
+
+
+def plain_and_fused(width=42, frame_stack=2, **changes):
+    """Two networks with the same weights, the second one fused, both standardised."""
+    plain, fused = (
+        QNetwork(NetworkConfig(**FUSED | changes, fused=fused), frame_stack, 64, width, 3) for fused in (False, True)
+    )
+    plain.standardise_input(torch.randint(0, 256, (64, width)).float(), 20.0)
+    fused.load_state_dict(plain.state_dict())
+    return plain, fused
+
+
+@pytest.mark.parametrize("width", [40, 42])
+@pytest.mark.parametrize(
+    ("frame_stack", "changes"),
+    [(2, {}), (3, {}), (4, {}), (1, {"kernels": (4, 3)}), (2, {"normalise": False, "dueling": False})],
+)
+def test_a_fused_network_is_the_plain_one(width, frame_stack, changes):
+    plain, fused = plain_and_fused(width, frame_stack, **changes)
+    image = torch.randint(0, 256, (5, frame_stack, 64, width), dtype=torch.uint8)
+    in_rows = image.contiguous(memory_format=torch.channels_last)
+    for other in (image, in_rows, image.float()):
+        assert torch.allclose(plain(image), fused(other), atol=1e-5)
+    for network in (plain, fused):
+        network(image).square().sum().backward()
+    for (name, expected), parameter in zip(plain.named_parameters(), fused.parameters(), strict=True):
+        assert torch.allclose(expected.grad, parameter.grad, rtol=1e-4, atol=1e-5 * expected.grad.abs().max()), name
+
+
+def test_a_fused_network_is_close_to_float32_in_bf16():
+    torch.manual_seed(0)
+    plain, fused = plain_and_fused()
+    image = torch.randint(0, 256, (16, 2, 64, 42), dtype=torch.uint8)
+    exact = plain(image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.allclose(exact, fused(image), atol=0.05 * float(exact.detach().std()) + 0.02)
+
+
+@pytest.mark.parametrize("changes", [{}, {"normalise": False, "dueling": False}])
+def test_two_networks_at_once_say_what_each_says(changes):
+    first, second = (pair[1] for pair in (plain_and_fused(**changes), plain_and_fused(**changes)))
+    second.input_mean.copy_(first.input_mean)
+    image = torch.randint(0, 256, (5, 2, 64, 42), dtype=torch.uint8)
+    both = value_of_both(first, second, image)
+    assert torch.allclose(both[0], first(image), atol=1e-5)
+    assert torch.allclose(both[1], second(image), atol=1e-5)
+    assert not torch.allclose(both[0], both[1], atol=1e-2)
