@@ -7,6 +7,7 @@ are drawn, so sampling needs no retries.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,9 @@ class Replay:
         self._truncated = torch.zeros(shape, dtype=torch.bool, device=self.device)
         # Raised to the exponent already. 0: never drawn.
         self._priority = torch.zeros(shape, dtype=torch.float32, device=self.device)
+        # Sum of each row's priorities, kept up to date: a sum over the whole ring was a third of a draw. float64: a
+        # float32 sum over a million slots loses the small priorities.
+        self._row_priority = torch.zeros(steps, dtype=torch.float64, device=self.device)
         self.rows_written = 0
         self._generator = torch.Generator(device=self.device).manual_seed(seed)
 
@@ -87,6 +91,7 @@ class Replay:
         for name in _COLUMNS:
             getattr(self, f"_{name}")[place] = getattr(rollout, name).to(self.device, non_blocking=True)
         self._priority[place] = 1.0
+        self._row_priority[place] = float(self.num_envs)
         self.rows_written += rows
 
     def cut(self) -> None:
@@ -143,8 +148,7 @@ class Replay:
         """
         rows = self.rows_drawable
         row_place = torch.arange(rows.start, rows.stop, device=self.device) % self.steps
-        # float64: a float32 sum over a million slots loses the small priorities.
-        row_sum = self._priority.sum(1, dtype=torch.float64)[row_place].cumsum(0)  # [rows]
+        row_sum = self._row_priority[row_place].cumsum(0)  # [rows]
         total = row_sum[-1]
         stratum = torch.arange(count, device=self.device, dtype=torch.float64)
         jitter = torch.rand(count, generator=self._generator, device=self.device, dtype=torch.float64)
@@ -191,7 +195,7 @@ class Replay:
             older = (place - back) % self.steps
             frames.append(flat.index_select(0, older * self.num_envs + env) * ~has_begun[:, None])
             has_begun = has_begun | self._is_first[older, env]
-        stacked = torch.stack(frames[::-1], dim=2)  # [B, H*W, K]
+        stacked = _interleaved(frames[::-1])
         if self._pin_memory:
             stacked = stacked.pin_memory()
         return stacked.reshape(-1, *self._frame.shape[2:], len(frames)).permute(0, 3, 1, 2)  # -> [B, K, H, W]
@@ -206,6 +210,8 @@ class Replay:
         place, env = index.reshape(-1) // self.num_envs, index.reshape(-1) % self.num_envs
         priority = (td_error.reshape(-1).to(self.device) + 1e-2) ** self.settings.priority_exponent
         self._priority[place, env] = priority
+        # Summed anew, not by differences: a slot may be drawn twice, and rounding would pile up.
+        self._row_priority[place] = self._priority[place].sum(1, dtype=torch.float64)
 
     def mean_frame(self) -> tuple[Tensor, float]:
         """Mean over everything stored, float32 [H, W], and the standard deviation around it, in grey levels."""
@@ -239,8 +245,18 @@ class Replay:
             raise ValueError(f"the saved replay has shape {tuple(ring['frame'].shape)}, this run needs {expected}")
         for name, tensor in ring.items():
             getattr(self, f"_{name}")[:rows] = tensor.to(self.device)
+        self._row_priority = self._priority.sum(1, dtype=torch.float64)
         self.rows_written = state["rows_written"]
         self._generator.set_state(state["generator"])
+
+
+def _interleaved(frames: list[Tensor]) -> Tensor:
+    """K tensors uint8 [B, P] as uint8 [B, P, K], the first one first."""
+    if len(frames) == 2 and frames[0].device.type == "cpu" and sys.byteorder == "little":
+        # Two bytes side by side are one number: 2.7 times faster than copying every second byte. Four are not.
+        older, newer = frames
+        return newer.to(torch.int16).bitwise_left_shift_(8).bitwise_or_(older).view(torch.uint8).view(*older.shape, 2)
+    return torch.stack(frames, dim=2)
 
 
 def make_replay(config: RunConfig, seed: int, tell: Callable[[str], None]) -> Replay:

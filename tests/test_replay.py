@@ -6,7 +6,7 @@ import torch
 from rl_speed.clock import StageClock
 from rl_speed.generators.player import Player, RolloutSpace
 from rl_speed.policy import EpsilonGreedyPolicy
-from rl_speed.replay import Replay, ReplaySettings
+from rl_speed.replay import Replay, ReplaySettings, _interleaved
 from tests.conftest import CountingEnv
 
 
@@ -182,3 +182,30 @@ def test_mean_frame_equals_torchs_mean(tiny_config):
     stored = replay._frame[:90].double()
     assert torch.allclose(mean.double(), stored.mean((0, 1)), atol=1e-4)
     assert deviation == pytest.approx(float((stored - stored.mean((0, 1))).square().mean().sqrt()), rel=1e-6)
+
+
+def test_the_sums_of_rows_follow_every_change(tiny_config):
+    config = tiny_config()
+    replay, other = (make_replay(17, 3, stack=2, n_step=1, priority_exponent=0.6) for _ in range(2))
+
+    def check(ring):
+        assert torch.allclose(ring._row_priority, ring._priority.sum(1, dtype=torch.float64), rtol=1e-12)
+
+    fill(config, CountingEnv([5, 7, 9]), 10, replay)
+    check(replay)
+    for _ in range(3):
+        # Each slot is drawn several times, with different errors.
+        batch = replay.sample(2, 64)
+        replay.update_priorities(batch.index, torch.rand(2, 64))
+        check(replay)
+        fill(config, CountingEnv([5, 7, 9]), 12, replay, rollout_steps=4)
+        check(replay)
+    fill(config, CountingEnv([5, 7, 9]), 17, other)
+    other.load_state_dict(replay.state_dict())
+    check(other)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_interleaved_frames_are_stacked_frames(count):
+    frames = [torch.randint(0, 256, (3, 300), dtype=torch.uint8) for _ in range(count)]
+    assert torch.equal(_interleaved(frames), torch.stack(frames, dim=2))
