@@ -170,3 +170,8 @@ def test_every_field_is_described():
 
 def test_the_folder_of_presets_is_found():
     assert (configs_directory() / "baseline.yaml").is_file()
+
+
+def test_a_fused_network_needs_whole_blocks():
+    with pytest.raises(ConfigError, match=r"network.fused = true needs .* not 8 and 3; set it to false"):
+        load_config("fast_cpu", ["network.strides=[3, 2]"])
