@@ -222,7 +222,8 @@ def run_script(spec: dict[str, Any]) -> dict[str, Any]:
 def run() -> int:
     """Reads the contestant, measures it, answers."""
     spec = json.loads(sys.argv[1])
-    watch_parent(sys.stdin.buffer.read, lambda: os._exit(1))
+    # Not through sys.stdin: its lock would be held for ever in the processes that a peer forks.
+    watch_parent(lambda: os.read(0, 1), lambda: os._exit(1))
     try:
         say(result=measure(spec))
     except (UserError, ActorError) as error:
