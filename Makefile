@@ -7,7 +7,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 # On Linux the registry's torch carries gigabytes of CUDA; without a GPU the CPU build is asked for first.
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train test test-slow lint format clean
+.PHONY: setup train bench peers test test-slow lint format clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,13 @@ $(STAMP): pyproject.toml constraints.txt
 
 train: setup
 	$(BIN)/rl-speed train $(ARGS)
+
+bench: setup
+	$(BIN)/rl-speed bench $(ARGS)
+
+# The other people's programs that `bench --peers` measures.
+peers: setup
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(ARGS)

@@ -40,7 +40,7 @@ class DQNModule(pl.LightningModule):
         self.target_network.requires_grad_(config.update.slow_grads)
         self.sync_target(rate=None)
         # The loss is compiled, not the module: Lightning's hooks would break the graph.
-        self._compiled_loss: Callable[[Batch], tuple[Tensor, Tensor]] = (
+        self.compiled_loss: Callable[[Batch], tuple[Tensor, Tensor]] = (
             torch.compile(self.loss, dynamic=False) if config.update.compile else self.loss
         )
 
@@ -85,7 +85,7 @@ class DQNModule(pl.LightningModule):
     def _gradient_step(self, minibatch: Batch) -> tuple[Tensor, Tensor]:
         optimizer: Any = self.optimizers()
         optimizer.zero_grad(set_to_none=True)
-        loss, error = self._compiled_loss(minibatch)
+        loss, error = self.compiled_loss(minibatch)
         self.manual_backward(loss)
         if self._config.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.online_network.parameters(), self._config.max_gradient_norm)

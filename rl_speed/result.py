@@ -12,6 +12,8 @@ from rl_speed.config import RunConfig
 from rl_speed.errors import UserError
 from rl_speed.machine import machine, versions
 
+CONFIRMATION_SLACK = 0.5  # a confirmation this far below the goal does not bear the stop out
+
 
 def clock_text(seconds: float) -> str:
     """Seconds as h:mm:ss, or m:ss below an hour."""
@@ -106,6 +108,6 @@ def last_line(result: dict[str, Any]) -> str:
             f"; confirmation over {confirmation['episodes']} games: {confirmation['mean']:.2f} "
             f"+- {confirmation['std']:.2f}"
         )
-        if result["solved"] and confirmation["mean"] < reward - 0.5:
+        if result["solved"] and confirmation["mean"] < reward - CONFIRMATION_SLACK:
             line += " (the confirmation does not bear the stop out)"
     return line + f"; checkpoint {result['checkpoint']}"

@@ -16,7 +16,7 @@ COMMANDS = re.findall(r"^\| `rl-speed ([^`]+)` \|", README, re.MULTILINE)
 
 
 def test_the_readme_shows_every_command():
-    assert {command.split()[0] for command in COMMANDS} == {"train", "evaluate", "play", "doctor", "configs"}
+    assert {command.split()[0] for command in COMMANDS} == {"train", "evaluate", "play", "doctor", "configs", "bench"}
 
 
 def test_the_readme_names_every_preset():
@@ -42,14 +42,35 @@ def test_the_commands_run(tmp_path):
             arguments += short
         if arguments[0] == "evaluate":
             arguments[arguments.index("--episodes") + 1] = "1"
+        if arguments[:2] == ["bench", "stages"]:
+            arguments += ["--seconds", "0.1", "--repeats", "1"]
+        elif arguments[0] == "bench" and "compare" not in arguments:
+            # One small rung stands for the ladder, and no peers: their programs have tests of their own.
+            rungs = [] if "baseline" in arguments else ["smoke"]
+            arguments = [text for text in arguments if text not in ("--peers", "--sweep", "all")]
+            arguments += [*rungs, "--seconds-per-rung", "1", "--repeats", "1", "--warmup-seconds", "0.5"]
         answer = subprocess.run(
             [sys.executable, str(ROOT / "cli.py"), *arguments],
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=300,
             check=False,
         )
         assert answer.returncode == 0, f"{text}: {answer.stderr}"
     assert (tmp_path / "game.mp4").stat().st_size > 10_000
     assert (tmp_path / "result.json").is_file()
+
+
+def test_every_command_of_the_bench_page_is_one_of_the_program():
+    """Their options parse; that they run is shown above and in test_bench.py."""
+    page = (ROOT / "docs" / "bench.md").read_text()
+    commands = re.findall(r"^\| `rl-speed ([^`]+)` \|", page, re.MULTILINE)
+    assert len(commands) >= 7
+    from typer.testing import CliRunner
+
+    from rl_speed.cli import app
+
+    for text in commands:
+        arguments = shlex.split(text)
+        assert CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0, text

@@ -14,9 +14,10 @@ from rl_speed.threads import plan_threads
         ("smoke", [], 8, 4, 4),
         ("smoke", ["envs.threads=1"], 4, 3, 1),
         ("smoke", ["envs.threads=2"], 2, 1, 2),
-        ("parallel", [], 2, 1, 1),
-        ("actors", [], 2, 1, 1),
-        ("actors", [], 8, 6, 1),
+        ("parallel", [], 2, 2, 1),  # its actor waits most of the time
+        ("actors", [], 2, 2, 1),
+        ("actors", [], 8, 8, 1),
+        ("actors", ["update.env_steps_per_gradient_step=24"], 8, 6, 1),
         ("fast_cpu", [], 1, 1, 1),
         ("fast_cpu", [], 64, 8, 1),
         ("fast_cpu", ["update.threads=2"], 8, 2, 1),

@@ -19,6 +19,16 @@ from stable_baselines3.common.vec_env import VecFrameStack
 PREFILL, BATCH = 1000, 32
 
 
+def fill(buffer):
+    """Repeats what is stored until the memory is full, as the bench does for everyone."""
+    stored = buffer.pos
+    columns = (buffer.observations, buffer.next_observations, buffer.actions, buffer.rewards, buffer.dones)
+    for column in columns:
+        for start in range(stored, buffer.buffer_size, stored):
+            column[start : start + stored] = column[: min(stored, buffer.buffer_size - start)]
+    buffer.pos, buffer.full = 0, True
+
+
 class Window(BaseCallback):
     """Opens after the warm-up, ends training after its length."""
 
@@ -31,6 +41,9 @@ class Window(BaseCallback):
         now = time.time()
         if self.num_timesteps <= PREFILL:
             return True
+        if self.warm_from is None:
+            fill(self.model.replay_buffer)
+            now = time.time()
         here = (now, self.num_timesteps, self.model._n_updates)
         self.warm_from = self.warm_from or now
         if self.first is None and now - self.warm_from >= self.warmup_seconds:

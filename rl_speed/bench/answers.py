@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import median
 from typing import Any
 
 from rl_speed.bench.rows import find, speed, stage_milliseconds
-from rl_speed.result import clock_text
+from rl_speed.result import CONFIRMATION_SLACK, clock_text
 
 STOPS_PAYING = 1.05  # a doubling that gains less than this does not pay
 # Time to solve of rungs too slow to be run: readers of the book's chapter saw about 300 env steps/s for 50 minutes.
 SOLVE_ENV_STEPS = 900_000
+LEAST_SEEDS = 3
 
 
 def autograd(rows: Sequence[dict[str, Any]]) -> str | None:
@@ -31,11 +31,11 @@ def autograd(rows: Sequence[dict[str, Any]]) -> str | None:
 
 
 def stops_at(points: Sequence[tuple[int, float]]) -> int:
-    """The smallest count after which no doubling gained `STOPS_PAYING` any more."""
-    best = points[0][0]
-    for (_, before), (count, after) in pairwise(points):
-        if after / before >= STOPS_PAYING:
-            best = count
+    """The count after which no larger one was `STOPS_PAYING` times as fast any more."""
+    best, best_speed = points[0]
+    for count, speed_there in points[1:]:
+        if speed_there >= best_speed * STOPS_PAYING:
+            best, best_speed = count, speed_there
     return best
 
 
@@ -68,6 +68,7 @@ def actors(rows: Sequence[dict[str, Any]]) -> str | None:
     text = []
     for line in dict.fromkeys(row["point"]["line"] for row in found):
         own = [row for row in found if row["point"]["line"] == line]
+        every = [row for row in rows if row["group"] == "actors" and row["point"]["line"] == line]
         if len(own) < 2:
             continue
         best, first = max(own, key=speed), own[0]
@@ -86,8 +87,8 @@ def actors(rows: Sequence[dict[str, Any]]) -> str | None:
         if pairs:
             networks = f"; several acting networks at once run at x {median(pairs):.2f} of one's speed"
         text.append(
-            f"On `{line}` all combinations run; the best is {point['actors']} x {point['envs']} envs with "
-            f"{point['networks']} network(s), x {speed(best) / speed(first):.2f} of {first['point']['actors']} x "
+            f"On `{line}` {len(own)} of {len(every)} combinations run; the best is {point['actors']} x "
+            f"{point['envs']} envs with {point['networks']} network(s), x {speed(best) / speed(first):.2f} of {first['point']['actors']} x "
             f"{first['point']['envs']}{networks}."
         )
     return " ".join(text) or None
@@ -130,25 +131,37 @@ def peers(rows: Sequence[dict[str, Any]]) -> str | None:
     return f"`{best['name']}` learns from {best['samples_per_second']:,.0f} samples/s: {listed}." if listed else None
 
 
-def solved(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> str | None:
-    """Time to solve, and what the slow rungs would need."""
+def solved(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]], game: str = "pong") -> str | None:
+    """Time to solve, and what `baseline` would need (for Pong)."""
     text = []
     fast = None
     for name in dict.fromkeys(run["name"] for run in runs):
-        own = [run for run in runs if run["name"] == name and "error" not in run]
-        ended = [run for run in own if run["solved"]]
+        own = [run for run in runs if run["name"] == name]
+        ended = [run for run in own if run.get("solved")]
         if ended:
-            seconds = median([run["clocks"]["mean100_19_5"]["seconds"] for run in ended])
-            fast = min(fast, seconds) if fast else seconds
+            seconds = sorted(run["seconds"] for run in ended)
+            middle = median(seconds)
+            fast = min(fast, middle) if fast else middle
+            seeds = ", ".join(str(run["seed"]) for run in ended)
             text.append(
-                f"`{name}` solved in {clock_text(seconds)} (median of {len(ended)} of {len(own)} seeds that solved)."
+                f"`{name}` solved with {len(ended)} of {len(own)} seeds ({seeds}): median {clock_text(middle)}, "
+                f"{clock_text(seconds[0])} to {clock_text(seconds[-1])}."
             )
+            if len(own) < LEAST_SEEDS:
+                text.append(f"Fewer than {LEAST_SEEDS} seeds: no claim should rest on it.")
         for run in own:
-            if not run["solved"]:
+            if "error" in run:
+                text.append(f"`{name}` seed {run['seed']} failed: {run['error']}.")
+            elif not run["solved"]:
                 reached = "no game ended" if run["avg_reward"] is None else f"reached {run['avg_reward']:.2f}"
                 text.append(f"`{name}` seed {run['seed']} did not solve in {clock_text(run['seconds'])}: {reached}.")
+            elif run["confirmation"] and run["confirmation"]["mean"] < run["stop_reward"] - CONFIRMATION_SLACK:
+                text.append(
+                    f"The confirmation of `{name}` seed {run['seed']} ({run['confirmation']['mean']:.2f}) does not "
+                    f"bear the stop out."
+                )
     base = find(rows, "baseline")
-    if base is not None and fast is not None:
+    if base is not None and fast is not None and game == "pong":
         needed = SOLVE_ENV_STEPS / speed(base)
         text.append(
             f"`baseline` would need {clock_text(needed)}, x {needed / fast:.0f}: extrapolated, {SOLVE_ENV_STEPS:,} env "
@@ -157,7 +170,7 @@ def solved(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> st
     return " ".join(text) or None
 
 
-def answers(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> dict[str, str]:
+def answers(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]], game: str = "pong") -> dict[str, str]:
     """All that can be said."""
     found = {
         "autograd": autograd(rows),
@@ -165,6 +178,6 @@ def answers(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> d
         "actors": actors(rows),
         "wrappers": wrappers(rows),
         "peers": peers(rows),
-        "solve": solved(rows, runs),
+        "solve": solved(rows, runs, game),
     }
     return {name: text for name, text in found.items() if text}

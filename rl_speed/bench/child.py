@@ -14,7 +14,8 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,23 @@ from rl_speed.network import QNetwork
 from rl_speed.policy import EpsilonGreedyPolicy
 from rl_speed.records import Batch
 
+# Where the answers go. `run` gives it a descriptor of its own, so that what libraries print lands in the log.
+_answers = 1
+
 
 def say(**content: Any) -> None:
-    """One line for the parent, past everything that redirects sys.stdout."""
-    os.write(1, (json.dumps(content) + "\n").encode())
+    """One line for the parent."""
+    os.write(_answers, (json.dumps(content) + "\n").encode())
+
+
+@contextmanager
+def _folder(spec: dict[str, Any]) -> Iterator[str]:
+    """The folder for a run's files; the parent's, which it removes however this process ends, or one of its own."""
+    if "folder" in spec:
+        yield spec["folder"]
+    else:
+        with tempfile.TemporaryDirectory(prefix="rl_speed_bench_") as folder:
+            yield folder
 
 
 def announce(phase: str) -> None:
@@ -67,7 +81,7 @@ def measure_train(config: RunConfig, preset: str, spec: dict[str, Any]) -> dict[
 
     quiet_lightning()
     stop = threading.Event()
-    with tempfile.TemporaryDirectory(prefix="rl_speed_bench_") as folder:
+    with _folder(spec) as folder:
         logging = config.logging.model_copy(update={"directory": folder})
         config = config.model_copy(update={"logging": logging})
         announce("start")
@@ -91,9 +105,10 @@ def measure_train(config: RunConfig, preset: str, spec: dict[str, Any]) -> dict[
         finally:
             dataset.generator.close()
         result = window.result()
-        batch = dataset.replay.sample(1, config.update.batch_size).to(run.module.device).minibatch(0)
-        result["saved_for_backward_bytes"] = _saved_for_backward(run.module, run.policy, batch)
         result["gpu_memory_bytes"] = torch.cuda.max_memory_reserved() if is_cuda else None
+        run.module.to(run.policy.device)  # Lightning has taken it back to the CPU
+        batch = dataset.replay.sample(1, config.update.batch_size).to(run.policy.device).minibatch(0)
+        result["saved_for_backward_bytes"] = _saved_for_backward(run.module, run.policy, batch)
         result["threads"] = torch.get_num_threads()
         return result
 
@@ -182,7 +197,8 @@ def measure_solve(spec: dict[str, Any]) -> dict[str, Any]:
     overrides = [*spec["overrides"], "logging.progress_bar=false", f"seed={spec['seed']}"]
     if spec.get("limit_seconds"):
         overrides.append(f"stop.max_seconds={spec['limit_seconds']}")
-    with tempfile.TemporaryDirectory(prefix="rl_speed_bench_") as folder:
+    overrides.append("checkpoint.save_replay=false")
+    with _folder(spec) as folder:
         config = load_config(spec["preset"], [*overrides, f"logging.directory={folder}"])
         return run_with_curve(config, Path(spec["preset"]).stem, Console(file=sys.stderr), announce)
 
@@ -221,13 +237,18 @@ def run_script(spec: dict[str, Any]) -> dict[str, Any]:
 
 def run() -> int:
     """Reads the contestant, measures it, answers."""
+    global _answers
     spec = json.loads(sys.argv[1])
+    _answers = os.dup(1)
+    os.set_inheritable(_answers, False)
+    os.dup2(2, 1)
     # Not through sys.stdin: its lock would be held for ever in the processes that a peer forks.
     watch_parent(lambda: os.read(0, 1), lambda: os._exit(1))
     try:
         say(result=measure(spec))
     except (UserError, ActorError) as error:
-        say(error=str(error))
+        traceback.print_exc()
+        say(error=str(error).splitlines()[0])
         return 2
     except Exception as error:
         traceback.print_exc()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -41,20 +43,32 @@ bench_app = typer.Typer(
 )
 
 
+SECOND_WISH_SECONDS = 1.0
+
+
 @contextmanager
-def _interruptible() -> Iterator[dict[str, int]]:
-    """SIGTERM ends the bench as Ctrl-C does: what was measured is kept."""
-    received: dict[str, int] = {}
+def _interruptible() -> Iterator[dict[str, Any]]:
+    """Ctrl-C and SIGTERM raise KeyboardInterrupt once: what was measured is kept, and the report is written in peace.
+
+    A second one after a second ends the program at once.
+    """
+    received: dict[str, Any] = {}
 
     def stop(number: int, frame: Any) -> None:
-        received["signal"] = number
-        raise KeyboardInterrupt
+        now = time.monotonic()
+        if not received:
+            received.update(signal=number, at=now)
+            raise KeyboardInterrupt
+        # make and timeout pass a signal on to the whole group: the second copy of one is no second wish.
+        if now - received["at"] > SECOND_WISH_SECONDS:
+            os._exit(128 + number)  # what is being measured ends by itself when this process is gone
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[list[Contestant], bool]:
@@ -63,6 +77,10 @@ def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[l
     from rl_speed.machine import has_cuda
 
     wanted = [rung(name) for name in dict.fromkeys(rungs)] if rungs else ladder(has_cuda())
+    names = [contestant.name for contestant in wanted]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"rung {name} is named twice; rows need different names")
     chosen, is_wrong = [], False
     for contestant in wanted:
         try:
@@ -111,38 +129,55 @@ def run(
     check_writable(folder)
     overrides = list(set_ or [])
     command = shlex.join(["rl-speed", *sys.argv[1:]])
-    settings = Settings(seconds_per_rung, repeats, warmup_seconds, tuple(overrides), command)
-    with _status(console) as (tell, progress):
+    if peers:
+        _check_peers_game(overrides)
+    settings = Settings(
+        seconds_per_rung, repeats, warmup_seconds, tuple(overrides), command, seeds if to_solve else 0,
+        solve_minutes if to_solve else 0.0, tuple(sweeps), peers,
+    )  # fmt: skip
+    with _interruptible() as received, _status(console) as (tell, progress, quiet):
         session = Session(settings, folder, tell, progress)
         chosen, is_wrong = _choose(rungs or [], overrides, session)
         if not chosen and not (peers or sweeps):
             raise ConfigError("no rung is left to measure; `rl-speed configs` lists the presets")
-        interrupted = None
-        with _interruptible() as received:
-            try:
-                together = chosen + (who.peers() if peers else [])
-                session.interleave(together)
-                if any(c.name == "baseline" for c in chosen):
-                    session.calibrate()
-                if peers:
-                    session.interleave(who.env_only())
-                for name in sweeps:
-                    session.sweep(name)
-                if to_solve:
-                    fast = "fast_gpu" if has_cuda() else "fast_cpu"
-                    session.solve(chosen if rungs else [who.rung(fast)], range(seeds), 60.0 * solve_minutes)
-                session.is_whole = True
-            except KeyboardInterrupt:
-                interrupted = received.get("signal", int(signal.SIGINT))
-            finally:
-                session.close()
-    _finish(session, folder, console)
-    if interrupted is not None:
-        raise typer.Exit(128 + interrupted)
+        try:
+            together = chosen + (who.peers() if peers else [])
+            session.interleave(together)
+            if any(c.name == "baseline" for c in chosen):
+                session.calibrate()
+            if peers:
+                session.interleave(who.env_only())
+            for name in sweeps:
+                session.sweep(name)
+            if to_solve:
+                fast = "fast_gpu" if has_cuda() else "fast_cpu"
+                session.solve(chosen if rungs else [who.rung(fast)], range(seeds), 60.0 * solve_minutes)
+            session.is_whole = True
+        except KeyboardInterrupt:
+            pass
+        finally:
+            session.close()
+        quiet()
+        _finish(session, folder, console)
+    if "signal" in received:
+        raise typer.Exit(128 + received["signal"])
     if is_wrong:
         raise typer.Exit(2)
-    if any("error" in m and m["group"] not in ("peers", "env_only") for m in session.measurements):
+    failed = [m for m in session.measurements if "error" in m and m["group"] not in ("peers", "env_only")]
+    if failed or any("error" in run for run in session.solve_runs):
         raise typer.Exit(1)
+
+
+def _check_peers_game(overrides: list[str]) -> None:
+    """The peers play Pong as it comes; rungs beside them have to."""
+    from rl_speed.config import load_config
+
+    envs = load_config("baseline", overrides).envs
+    if envs.game != "pong" or envs.sticky_probability:
+        raise ConfigError(
+            f"--peers play pong without sticky actions, but --set asks for envs.game = {envs.game} and "
+            f"envs.sticky_probability = {envs.sticky_probability:g}; leave one of the two out"
+        )
 
 
 def _sweeps(names: list[str]) -> list[str]:
@@ -155,8 +190,8 @@ def _sweeps(names: list[str]) -> list[str]:
 
 
 @contextmanager
-def _status(console: Console) -> Iterator[tuple[Any, Any]]:
-    """A live line with what is being measured, above it one line per measurement."""
+def _status(console: Console) -> Iterator[tuple[Any, Any, Any]]:
+    """A live line with what is being measured, above it one line per measurement, and what ends the live line."""
     from rich.markup import escape
 
     with console.status("starting") as status:
@@ -167,7 +202,7 @@ def _status(console: Console) -> Iterator[tuple[Any, Any]]:
         def progress(name: str, repeat: int, phase: str) -> None:
             status.update(escape(f"{name}, repeat {repeat + 1}: {phase}"))
 
-        yield tell, progress
+        yield tell, progress, status.stop
 
 
 def _finish(session: Session, folder: Path, console: Console) -> None:
@@ -223,11 +258,12 @@ def stages(
     preset = config or ("fast_gpu" if has_cuda() else "fast_cpu")
     run_config = load_config(preset, list(set_ or []))
     append(history, None)
-    record = measure_stages(run_config, Path(preset).stem, seconds, repeats)
+    record = measure_stages(run_config, Path(preset).stem, seconds, repeats, history.with_suffix(".log"))
     number = append(history, record)
     console = Console()
     console.print(stage_table(record))
-    console.print(f"record {number} of {history}; compare with `rl-speed bench compare A B`", highlight=False)
+    text = f"record {number} of {history}; compare with `rl-speed bench compare A B`"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @bench_app.command()

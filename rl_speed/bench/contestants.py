@@ -41,7 +41,10 @@ class Contestant:
         """The sentence for the user if this cannot run here; None if it can."""
         if self.needs is None or importlib.util.find_spec(self.needs) is not None:
             return None
-        return f"{self.name} needs the package {self.needs}, which is not installed; run pip install 'rl-speed[bench]'"
+        return (
+            f"{self.name} needs the package {self.needs}, which is not installed; run `make peers`, or "
+            f"pip install '.[bench]' in the sources"
+        )
 
 
 def peers_directory() -> Path:
@@ -63,7 +66,7 @@ def measured_config(contestant: Contestant, overrides: Sequence[str] = ()) -> Ru
         ConfigError: with one sentence.
     """
     assert contestant.preset is not None
-    config = load_config(contestant.preset, [*contestant.overrides, *overrides])
+    config = load_config(contestant.preset, [*overrides, *contestant.overrides])
     needed = config.replay.n_step + config.envs.frame_stack + config.actors.rollout_env_steps + 1
     prefill = min(max(PREFILL_ENV_STEPS, 4 * needed * config.total_envs), config.replay.capacity_env_steps)
     changes = [
@@ -73,8 +76,13 @@ def measured_config(contestant: Contestant, overrides: Sequence[str] = ()) -> Ru
         "checkpoint.save_replay=false",
         "logging.progress_bar=false",
         "logging.print_episodes=false",
+        # The window ends the run, nothing else.
+        "stop.reward=1e9",
+        "stop.max_env_steps=null",
+        "stop.max_gradient_steps=null",
+        "stop.max_seconds=null",
     ]
-    return load_config(contestant.preset, [*contestant.overrides, *overrides, *changes])
+    return load_config(contestant.preset, [*overrides, *contestant.overrides, *changes])
 
 
 def ladder(gpu: bool) -> list[Contestant]:
@@ -85,7 +93,8 @@ def ladder(gpu: bool) -> list[Contestant]:
 
 def rung(name: str) -> Contestant:
     """A preset or YAML file on the whole line."""
-    return Contestant(name=Path(name).stem, group="ladder", kind="train", preset=name)
+    name_shown = Path(name).stem if name in preset_names() else name
+    return Contestant(name=name_shown, group="ladder", kind="train", preset=name)
 
 
 def envs_point(count: int, kind: str) -> Contestant:

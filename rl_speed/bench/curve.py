@@ -51,4 +51,10 @@ def run_with_curve(config: RunConfig, preset: str, console: Console, announce: C
         "solved", "stop_reason", "seconds", "env_steps", "gradient_steps", "episodes", "avg_reward", "clocks",
         "confirmation", "seed", "env_steps_per_second",
     )  # fmt: skip
-    return {**{name: result[name] for name in kept}, "curve": thin(recorder.points), "preset": Path(preset).stem}
+    return {
+        **{name: result[name] for name in kept},
+        "curve": thin(recorder.points),
+        "preset": Path(preset).stem,
+        "stop_reward": config.stop.reward,
+        "frame_skip": config.envs.frame_skip,
+    }

@@ -152,7 +152,7 @@ def expect(
 
 
 def limits(row: dict[str, Any]) -> str:
-    """One sentence: where a rung's time goes, and the most that could be won there."""
+    """Where a rung's time goes, and the most that could be won everywhere but in its largest stage."""
     parts = stage_milliseconds(row)
     top = max(parts, key=lambda stage: parts[stage])
     share = row["time_shares"][top]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from rl_speed.errors import UserError
@@ -64,7 +65,7 @@ def stage_table(record: dict[str, Any]) -> Table:
 
 
 def _title(record: dict[str, Any]) -> str:
-    return f"{record['preset']} at {record['commit']}, {record['date']}"
+    return escape(f"{record['preset']} at {record['commit']}, {record['date']}")
 
 
 def verdict(before: dict[str, float], after: dict[str, float], higher_is_better: bool) -> str:
@@ -78,7 +79,9 @@ def verdict(before: dict[str, float], after: dict[str, float], higher_is_better:
 def compare_table(first: dict[str, Any], second: dict[str, Any]) -> Table:
     """Two records side by side; the ratio is the second's speed over the first's."""
     title = f"{first['number']}: {_title(first)}  ->  {second['number']}: {_title(second)}"
-    table = Table("stage", "unit", "first", "second", "speed x", "", title=title, title_justify="left")
+    differing = [name for name in ("preset", "config", "machine", "versions") if first.get(name) != second.get(name)]
+    caption = f"not the same: {', '.join(differing)}" if differing else None
+    table = Table("stage", "unit", "first", "second", "speed x", "", title=title, title_justify="left", caption=caption)
     for name, before in first["stages"].items():
         after = second["stages"].get(name)
         if after is None:

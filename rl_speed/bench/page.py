@@ -130,18 +130,18 @@ def envs_figure(rows: Sequence[dict[str, Any]]) -> go.Figure:
 
 
 def reward_figure(runs: Sequence[dict[str, Any]], axis: int) -> go.Figure:
-    """Mean return of 100 games against seconds (axis 0) or env steps (axis 1)."""
+    """Mean return of 100 games against seconds (axis 0) or frames (axis 1)."""
     figure = go.Figure()
     for run in runs:
         figure.add_scatter(
-            x=[point[axis] for point in run["curve"]],
+            x=[point[axis] * (run["frame_skip"] if axis else 1) for point in run["curve"]],
             y=[point[2] for point in run["curve"]],
             mode="lines",
             name=f"{run['name']}, seed {run['seed']}",
         )
-    over = ("wall time", "env steps")[axis]
+    over = ("wall time", "frames")[axis]
     figure.update_layout(title=f"Mean return of the last 100 games against {over}", height=460)
-    figure.update_xaxes(title=("seconds, start of the program included", "env steps")[axis])
+    figure.update_xaxes(title=("seconds of the run", "frames of the emulator")[axis])
     figure.update_yaxes(title="mean raw return")
     return figure
 

@@ -27,7 +27,7 @@ TITLES = {
 }
 HEADER = (
     "", "env steps/s", "min .. max", "frames/s", "gradient steps/s", "samples/s", "x baseline", "CPU %", "GPU %",
-    "memory", "where the time goes",
+    "memory", "before the window", "where the time goes",
 )  # fmt: skip
 
 
@@ -48,11 +48,23 @@ def shares_text(row: dict[str, Any]) -> str:
     return text
 
 
+def before_text(row: dict[str, Any]) -> str:
+    """What is not in the window: start-up, prefill and warm-up."""
+    parts = []
+    if row["startup_seconds"] is not None:
+        parts.append(f"start {row['startup_seconds']:.1f} s")
+    if row["prefill_env_steps_per_second"] is not None:
+        parts.append(f"prefill {number(row['prefill_env_steps_per_second'], 0)}/s")
+    if row["warmup_seconds"] is not None:
+        parts.append(f"warm-up {row['warmup_seconds']:.1f} s")
+    return ", ".join(parts) or "-"
+
+
 def cells(row: dict[str, Any]) -> list[str]:
     """A row of the table, as text."""
     speeds = row["env_steps_per_second"]
     if speeds is None:
-        return [row["name"], "failed", *["-"] * 8, row["error"] or ""]
+        return [row["name"], "failed", *["-"] * 9, row["error"] or ""]
     memory = row["peak_memory_bytes"]
     return [
         row["name"],
@@ -65,7 +77,8 @@ def cells(row: dict[str, Any]) -> list[str]:
         number(row["cpu_percent"], 0),
         number(row["gpu_percent"], 0),
         "-" if memory is None else f"{memory / 1e9:.2f} GB",
-        shares_text(row),
+        before_text(row),
+        shares_text(row) + (f"; failed in one repeat: {row['error']}" if row["error"] else ""),
     ]
 
 
@@ -183,7 +196,8 @@ def markdown(content: dict[str, Any]) -> str:
 CSV_FIELDS = (
     "group", "name", "repeats", "env_steps_per_second_median", "env_steps_per_second_min", "env_steps_per_second_max",
     "frames_per_second", "gradient_steps_per_second", "samples_per_second", "ratio_to_baseline", "cpu_percent",
-    "gpu_percent", "peak_memory_bytes", "act", "env", "wait", "replay", "transfer", "update", "other", "error",
+    "gpu_percent", "peak_memory_bytes", "startup_seconds", "prefill_env_steps_per_second", "warmup_seconds",
+    "act", "env", "wait", "replay", "transfer", "update", "other", "error",
 )  # fmt: skip
 
 

@@ -50,8 +50,8 @@ def make_row(contestant: dict[str, Any], measurements: Sequence[Measurement], ba
     env_steps = spread(list(speeds.values()))
     gradient_steps = median([per_second(r, "gradient_steps") for r in results]) if results else None
     batch_size = results[0].get("batch_size") if results else None
-    is_learning = contestant["group"] != "env_only"
-    ratio = _ratios(speeds, baseline) if is_learning else None
+    # Only what was measured in turn with `baseline` is held against it.
+    ratio = _ratios(speeds, baseline) if contestant["group"] in ("ladder", "peers") else None
     saved = next((r["saved_for_backward_bytes"] for r in results if "saved_for_backward_bytes" in r), None)
     return {
         **contestant,
@@ -71,6 +71,7 @@ def make_row(contestant: dict[str, Any], measurements: Sequence[Measurement], ba
         "actor_time_shares": _mean_shares(results, "actor_time_shares"),
         "saved_for_backward_bytes": saved,
         "startup_seconds": _median_of(results, "startup_seconds"),
+        "prefill_env_steps_per_second": _median_of([r["prefill"] for r in results if r.get("prefill")], "speed"),
         "warmup_seconds": _median_of(results, "warmup_seconds"),
         "error": errors[0] if errors else None,
     }

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +29,8 @@ STARTUP_LIMIT_SECONDS = 300.0
 
 def kill_tree(pid: int) -> None:
     """Ends a process and all that it started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)  # also those whose parent is gone already
     with suppress(psutil.Error):
         root = psutil.Process(pid)
         for process in [*root.children(recursive=True), root]:
@@ -66,9 +71,10 @@ def run_child(
     # The measured code is this very one, wherever the bench was called from.
     paths = [str(Path(rl_speed.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    folder = tempfile.mkdtemp(prefix="rl_speed_bench_")
     with log.open("ab") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "rl_speed.bench.child", json.dumps(spec)],
+            [sys.executable, "-m", "rl_speed.bench.child", json.dumps({**spec, "folder": folder})],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -83,6 +89,7 @@ def run_child(
         sampler.stop()
         kill_tree(process.pid)
         process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -115,7 +122,10 @@ def _converse(
         try:
             line = lines.get(timeout=0.5)
         except queue.Empty:
-            continue
+            # What it started may hold the pipe open after its own end.
+            if process.poll() is None or not lines.empty():
+                continue
+            line = None
         if line is None:
             code = process.wait()
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit status {code}"

@@ -35,6 +35,8 @@ class ProcessSampler(threading.Thread):
         self._over = threading.Event()
         self._times: list[float] = []
         self._cpu_seconds: list[float] = []
+        # By process, with those that have ended: actors leave right after the window, their time stays spent.
+        self._spent: dict[tuple[int, float], float] = {}
         self.peak_memory_bytes = 0
 
     def run(self) -> None:
@@ -48,16 +50,16 @@ class ProcessSampler(threading.Thread):
 
     def _sample(self, with_memory: bool) -> None:
         root = psutil.Process(self._pid)
-        total, memory = 0.0, 0
+        memory = 0
         now = time.time()
         for process in [root, *root.children(recursive=True)]:
             with suppress(psutil.Error):
                 times = process.cpu_times()
-                total += times.user + times.system
+                self._spent[process.pid, process.create_time()] = times.user + times.system
                 if with_memory:
                     memory += memory_bytes(process)
         self._times.append(now)
-        self._cpu_seconds.append(total)
+        self._cpu_seconds.append(sum(self._spent.values()))
         self.peak_memory_bytes = max(self.peak_memory_bytes, memory)
 
     def stop(self) -> None:

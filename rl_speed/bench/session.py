@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -43,6 +44,10 @@ class Settings:
     warmup_seconds: float
     overrides: tuple[str, ...]
     command: str
+    seeds: int = 0  # of --to-solve; 0: not asked for
+    solve_minutes: float = 0.0
+    sweeps: tuple[str, ...] = ()
+    peers: bool = False
 
 
 def commit() -> str | None:
@@ -107,6 +112,8 @@ class Session:
         self._cannot_save = False
         self.contestants: list[Contestant] = []
         self.measurements: list[dict[str, Any]] = []
+        self._configs: dict[str, Any] = {}
+        self._facts = {"commit": commit(), "machine": machine(), "versions": versions()}
         self.solve_runs: list[dict[str, Any]] = []
         self.calibration: dict[str, Any] | None = None
         self.problems: list[str] = []
@@ -125,13 +132,27 @@ class Session:
     def _log(self, name: str) -> Path:
         plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
         folder = self.out / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{plain}.log").touch()
+        except OSError:  # told by `save`
+            folder = Path(tempfile.gettempdir())
         return folder / f"{plain}.log"
+
+    @property
+    def game(self) -> str:
+        """The game of the rungs."""
+        found = {config["envs"]["game"] for config in self._configs.values()}
+        return found.pop() if len(found) == 1 else ("several" if found else "pong")
 
     def measure(self, contestant: Contestant, repeat: int) -> dict[str, Any] | None:
         """Measures one contestant once; None if it failed, which is noted and told."""
         if contestant not in self.contestants:
             self.contestants.append(contestant)
+            if contestant.group == "ladder":
+                # As it is now: the user may edit a file while others are measured.
+                config = measured_config(contestant, self.settings.overrides)
+                self._configs[contestant.name] = config.model_dump(mode="json")
         seconds = self.settings.seconds_per_rung
         if contestant.group == "env_only":
             seconds = min(seconds, ENV_ONLY_SECONDS)
@@ -162,10 +183,11 @@ class Session:
             self._progress(name, repeat, phase)
 
     def interleave(self, contestants: Sequence[Contestant]) -> None:
-        """A B C A B C ...: what slows the machine for a while does not hit one contestant only."""
+        """A B C, B C A, ...: what slows the machine for a while does not hit one of them only, nor does its place."""
         failed: set[str] = set()
         for repeat in range(self.settings.repeats):
-            for contestant in contestants:
+            shift = repeat % max(len(contestants), 1)
+            for contestant in [*contestants[shift:], *contestants[:shift]]:
                 if contestant.name not in failed and self.measure(contestant, repeat) is None:
                     failed.add(contestant.name)  # once is enough to know
 
@@ -182,10 +204,10 @@ class Session:
             before, poor, count = 0.0, 0, 1
             while count <= MAX_ENVS and poor < 2:
                 point = envs_point(count, kind)
-                chosen.append(point)
                 result = self.measure(point, 0)
                 if result is None:
                     break
+                chosen.append(point)
                 here = per_second(result, "env_steps")
                 poor = poor + 1 if here < before * STOPS_PAYING else 0
                 before, count = max(before, here), count * 2
@@ -235,7 +257,6 @@ class Session:
     def content(self) -> dict[str, Any]:
         """What bench.json holds."""
         described = []
-        configs = {}
         for contestant in self.contestants:
             facts = package_facts(contestant)
             described.append(
@@ -247,27 +268,26 @@ class Session:
                     "package": facts,
                 }
             )
-            if contestant.group == "ladder":
-                configs[contestant.name] = measured_config(contestant, self.settings.overrides).model_dump(mode="json")
         rows = make_rows(described, self.measurements)
         cores = usable_cores()
-        expectations = expect(rows, configs, self.calibration, cores) if self.calibration else []
+        configs, game = self._configs, self.game
+        # The model of the costs is one of CPUs.
+        is_cpu = not any(row["gpu_memory_bytes"] for row in rows)
+        expectations = expect(rows, configs, self.calibration, cores) if self.calibration and is_cpu else []
         return {
             "date": self._started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self._begun, 1),
             "command": self.settings.command,
-            "commit": commit(),
-            "machine": machine(),
-            "versions": versions(),
+            **self._facts,
             "settings": asdict(self.settings),
             "is_whole": self.is_whole,
             "rows": rows,
             "expectations": expectations,
             "diagnosis": paragraph(rows, expectations, cores) if rows else "",
-            "answers": answers(rows, self.solve_runs),
+            "answers": answers(rows, self.solve_runs, game),
             "solve": self.solve_runs,
             "calibration": self.calibration,
-            "configs": configs,
+            "configs": self._configs,
             "problems": self.problems,
             "measurements": self.measurements,
         }

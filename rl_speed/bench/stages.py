@@ -41,7 +41,7 @@ def _seconds_per_call(function: Callable[[], Any], seconds: float, wait: Callabl
     return (time.perf_counter() - start) / calls
 
 
-def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int) -> dict[str, Any]:
+def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int, log: Path) -> dict[str, Any]:
     """Measures env step, act, append, sample and update alone, and the whole line end to end.
 
     Args:
@@ -49,6 +49,7 @@ def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int)
         preset: its name.
         seconds: per stage and repeat.
         repeats: interleaved.
+        log: takes what the end-to-end run prints.
 
     Returns:
         a record: date, commit, machine, versions, preset, and `stages` with unit, median, min and max each.
@@ -65,7 +66,7 @@ def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int)
             found = _stages(run, alone, seconds, repeats, threads.env)
         finally:
             run.dataset.generator.close()
-        found["end to end"] = _end_to_end(preset, config, seconds, repeats, Path(folder))
+        found["end to end"] = _end_to_end(preset, config, seconds, repeats, Path(folder), log)
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "commit": commit(),
@@ -105,7 +106,7 @@ def _stages(run: Any, config: RunConfig, seconds: float, repeats: int, env_threa
     def gradient_step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(module.device.type, torch.bfloat16, enabled=update.precision == "bf16"):
-            loss, _ = module.loss(batch.minibatch(0))
+            loss, _ = module.compiled_loss(batch.minibatch(0))
         loss.backward()
         optimizer.step()
 
@@ -134,7 +135,9 @@ def _stages(run: Any, config: RunConfig, seconds: float, repeats: int, env_threa
     return {name: {"unit": measured[name][2], **(spread(values[name]) or {})} for name in measured}
 
 
-def _end_to_end(preset: str, config: RunConfig, seconds: float, repeats: int, folder: Path) -> dict[str, Any]:
+def _end_to_end(
+    preset: str, config: RunConfig, seconds: float, repeats: int, folder: Path, log: Path
+) -> dict[str, Any]:
     """The whole line in a process of its own, with all its processes: env steps per second."""
     path = folder / f"{preset}.yaml"
     path.write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
@@ -145,7 +148,7 @@ def _end_to_end(preset: str, config: RunConfig, seconds: float, repeats: int, fo
     try:
         for _ in range(min(repeats, 3)):
             spec = spec_of(contestant, [], max(2.0, 2 * seconds), 1.0)
-            answer = run_child(spec, folder / "end_to_end.log", STARTUP_LIMIT_SECONDS, gpu, lambda phase: None)
+            answer = run_child(spec, log, STARTUP_LIMIT_SECONDS, gpu, lambda phase: None)
             if "error" in answer:
                 raise UserError(f"end to end cannot be measured: {answer['error']}")
             values.append(per_second(answer, "env_steps"))

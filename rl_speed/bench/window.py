@@ -68,7 +68,7 @@ class MeasureWindow(Callback):
         self._warmup_seconds, self._seconds = warmup_seconds, seconds
         self._announce, self._synchronise = announce, synchronise
         self._created = time.time()
-        self._started = self._warm_from = 0.0
+        self._started = self._filled = self._warm_from = 0.0
         self._first: Counts | None = None
         self._last: Counts | None = None
         self._shares_first: Counts | None = None
@@ -95,8 +95,10 @@ class MeasureWindow(Callback):
         """Before the first batch: the prefill has ended, the ring is filled."""
         if self._prefill:
             return
-        self._prefill = {"seconds": time.time() - self._started, "env_steps": self._env_steps()}
+        seconds, env_steps = time.time() - self._started, self._env_steps()
+        self._prefill = {"seconds": seconds, "env_steps": env_steps, "speed": env_steps / max(seconds, 1e-9)}
         fill(self._replay)
+        self._filled = time.time()
         self._announce("warm-up")
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -139,7 +141,7 @@ class MeasureWindow(Callback):
             "gradient_steps": last.gradient_steps - first.gradient_steps,
             "startup_seconds": self._started - self._created,
             "prefill": self._prefill,
-            "warmup_seconds": first.seconds - self._started - self._prefill["seconds"],
+            "warmup_seconds": first.seconds - self._filled,
             "time_shares": {**shares, "other": max(0.0, 1.0 - sum(shares.values()))},
             "actor_time_shares": actors if any(actors.values()) else {},
         }
