@@ -175,7 +175,11 @@ def test_doctor_and_configs_answer(tmp_path, here):
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(signal.SIGINT, WITH_ACTORS), (signal.SIGTERM, ENDLESS)], ids=["ctrl-c", "sigterm"]
+    ("number", "text"),
+    [
+        pytest.param(signal.SIGINT, WITH_ACTORS, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, ENDLESS, id="sigterm", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_the_run_and_ends_it(tmp_path, here, number, text):
     before = shared_blocks()
@@ -247,6 +251,7 @@ def test_a_killed_run_leaves_a_usable_checkpoint_and_no_orphans(tmp_path, here):
     assert resumed.returncode == 0, resumed.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_actor_ends_the_run_with_a_checkpoint(tmp_path):
     process = start(tmp_path, WITH_ACTORS)
     wait_for_checkpoint(tmp_path, process)
@@ -319,6 +324,7 @@ def test_a_checkpoint_with_code_inside_is_not_executed(tmp_path, here):
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_run_and_the_older_checkpoint(tmp_path, finished_run):
     directory = tmp_path / "copy"
     shutil.copytree(finished_run, directory)

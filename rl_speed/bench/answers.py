@@ -86,10 +86,11 @@ def actors(rows: Sequence[dict[str, Any]]) -> str | None:
             pairs += [speed(row) / speed(twin[0])] if twin else []
         if pairs:
             networks = f"; several acting networks at once run at x {median(pairs):.2f} of one's speed"
+        gain = speed(best) / speed(first)
+        start = f"{first['point']['actors']} x {first['point']['envs']}"
         text.append(
             f"On `{line}` {len(own)} of {len(every)} combinations run; the best is {point['actors']} x "
-            f"{point['envs']} envs with {point['networks']} network(s), x {speed(best) / speed(first):.2f} of {first['point']['actors']} x "
-            f"{first['point']['envs']}{networks}."
+            f"{point['envs']} envs with {point['networks']} network(s), x {gain:.2f} of {start}{networks}."
         )
     return " ".join(text) or None
 

@@ -154,7 +154,7 @@ def run(
                 session.solve(chosen if rungs else [who.rung(fast)], range(seeds), 60.0 * solve_minutes)
             session.is_whole = True
         except KeyboardInterrupt:
-            pass
+            received.setdefault("signal", int(signal.SIGINT))
         finally:
             session.close()
         quiet()

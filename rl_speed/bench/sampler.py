@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-INTERVAL_SECONDS = 0.5
-MEMORY_EVERY = 4  # samples: the kernel walks all pages for it
+INTERVAL_SECONDS = 1.0
+MEMORY_EVERY = 2  # samples: the kernel walks all pages for it
 
 
 def memory_bytes(process: psutil.Process) -> int:
