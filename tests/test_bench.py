@@ -312,6 +312,12 @@ def test_sweeps_keep_the_work_per_env_step():
         assert config.total_envs == config.update.env_steps_per_gradient_step
 
 
+def test_a_file_named_as_a_preset_does_not_pass_for_it():
+    assert contestants.rung("baseline").name == "baseline"
+    assert contestants.rung("mine/other.yaml").name == "other"
+    assert contestants.rung("mine/baseline.yaml").name == "mine/baseline.yaml"
+
+
 def test_a_missing_peer_is_one_sentence():
     peer = Contestant("x", "peers", "script", needs="no_such_module_at_all")
     assert "no_such_module_at_all" in peer.missing()

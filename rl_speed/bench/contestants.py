@@ -93,8 +93,9 @@ def ladder(gpu: bool) -> list[Contestant]:
 
 def rung(name: str) -> Contestant:
     """A preset or YAML file on the whole line."""
-    name_shown = Path(name).stem if name in preset_names() else name
-    return Contestant(name=name_shown, group="ladder", kind="train", preset=name)
+    # A file of the user's that is called as a preset is must not pass for it.
+    is_foreign = Path(name).stem in preset_names() and name not in preset_names()
+    return Contestant(name=name if is_foreign else Path(name).stem, group="ladder", kind="train", preset=name)
 
 
 def envs_point(count: int, kind: str) -> Contestant:
