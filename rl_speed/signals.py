@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,14 +17,16 @@ SECOND_WISH_SECONDS = 1.0
 
 
 @contextmanager
-def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
-    """Lets Ctrl-C and SIGTERM end the run at the next batch; a later second one ends the program at once.
+def first_signal(on_first: Callable[[], None]) -> Iterator[dict[str, int]]:
+    """Ctrl-C and SIGTERM call `on_first` once; a second one after a second ends the program at once.
+
+    Args:
+        on_first: called in the main thread, wherever it is just then; may raise.
 
     Yields:
         a dictionary that holds `signal` once one was received.
     """
     received: dict[str, int] = {}
-
     first = 0.0
 
     def handle(number: int, frame: Any) -> None:
@@ -33,13 +35,11 @@ def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
         if received:
             # make and timeout pass a signal on to the whole group: the second copy of one is no second wish.
             if now - first > SECOND_WISH_SECONDS:
-                os._exit(128 + number)  # actors end by themselves when this process is gone
+                os._exit(128 + number)  # processes that were started end by themselves when this one is gone
             return
         first = now
         received["signal"] = number
-        stop.set()
-        # Not through the console: the signal may have come in the middle of one of its writes.
-        os.write(2, b"\nstopping; once more to leave at once\n")
+        on_first()
 
     if threading.current_thread() is not threading.main_thread():
         yield received
@@ -50,6 +50,23 @@ def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
+    """Lets Ctrl-C and SIGTERM end the run at the next batch; a later second one ends the program at once.
+
+    Yields:
+        a dictionary that holds `signal` once one was received.
+    """
+
+    def ask() -> None:
+        stop.set()
+        # Not through the console: the signal may have come in the middle of one of its writes.
+        os.write(2, b"\nstopping; once more to leave at once\n")
+
+    with first_signal(ask) as received:
+        yield received
 
 
 class OwnSignals(Callback):

@@ -159,11 +159,11 @@ def tiny(tmp_path):
     return str(path)
 
 
-def test_a_train_window_counts_only_itself(tiny):
+def test_a_train_window_counts_only_itself(tiny, tmp_path):
     config = measured_config(Contestant("tiny", "ladder", "train", tiny))
     threads = torch.get_num_threads()
     before = time.time()
-    found = measure_train(config, "tiny", {"seconds": 0.4, "warmup_seconds": 0.2})
+    found = measure_train(config, "tiny", {"seconds": 0.4, "warmup_seconds": 0.2, "folder": str(tmp_path)})
     torch.set_num_threads(threads)
     assert 0.4 <= found["seconds"] < 10
     assert before < found["window"][0] < found["window"][1] <= time.time()
@@ -177,11 +177,11 @@ def test_a_train_window_counts_only_itself(tiny):
     assert found["saved_for_backward_bytes"]["update"] > 0
 
 
-def test_slow_grads_keep_the_graphs_of_acting_and_target(tiny):
+def test_slow_grads_keep_the_graphs_of_acting_and_target(tiny, tmp_path):
     config = measured_config(Contestant("tiny", "ladder", "train", tiny))
     slow = config.model_copy(update={"update": config.update.model_copy(update={"slow_grads": True})})
     threads = torch.get_num_threads()
-    spec = {"seconds": 0.05, "warmup_seconds": 0.0}
+    spec = {"seconds": 0.05, "warmup_seconds": 0.0, "folder": str(tmp_path)}
     kept = [measure_train(c, "tiny", spec)["saved_for_backward_bytes"] for c in (config, slow)]
     torch.set_num_threads(threads)
     assert kept[0]["act"] == 0 < kept[1]["act"]
@@ -445,11 +445,8 @@ def test_thin_keeps_the_ends():
 # --- the session ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def quick(monkeypatch, tmp_path):
-    """A session whose measured processes answer at once with what `speeds` says; None is a crash."""
-    speeds = {"baseline": 40.0, "smoke": 400.0}
-    asked = []
+def answering(speeds, asked):
+    """Stands in for a measured process: a speed, None for a crash, or an exception to raise."""
 
     def answer(spec, log, limit_seconds, gpu, on_phase):
         asked.append(spec.get("name", spec["kind"]))
@@ -460,7 +457,16 @@ def quick(monkeypatch, tmp_path):
             raise value
         return {"error": "broke (log: x)"} if value is None else result(value)
 
-    monkeypatch.setattr(session, "run_child", answer)
+    return answer
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """A session whose measured processes answer at once with what `speeds` says; None is a crash."""
+    speeds = {"baseline": 40.0, "smoke": 400.0}
+    asked = []
+
+    monkeypatch.setattr(session, "run_child", answering(speeds, asked))
     settings = Settings(1.0, 2, 0.1, (), "rl-speed bench")
     told = []
     made = Session(settings, tmp_path, told.append)
@@ -506,15 +512,7 @@ def test_a_full_disk_costs_no_measurement(quick, monkeypatch):
 
 
 def bench(here, monkeypatch, speeds, *arguments, cwd):  # noqa: F811
-    def answer(spec, log, limit_seconds, gpu, on_phase):
-        if spec["kind"] == "calibrate":
-            return dict(CALIBRATION)
-        value = speeds.get(spec["name"], 10.0)
-        if isinstance(value, BaseException):
-            raise value
-        return {"error": "broke (log: x)"} if value is None else result(value)
-
-    monkeypatch.setattr(session, "run_child", answer)
+    monkeypatch.setattr(session, "run_child", answering(speeds, []))
     return here("bench", *arguments, cwd=cwd)
 
 

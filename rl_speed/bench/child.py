@@ -10,12 +10,10 @@ import json
 import os
 import runpy
 import sys
-import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +40,6 @@ _answers = 1
 def say(**content: Any) -> None:
     """One line for the parent."""
     os.write(_answers, (json.dumps(content) + "\n").encode())
-
-
-@contextmanager
-def _folder(spec: dict[str, Any]) -> Iterator[str]:
-    """The folder for a run's files; the parent's, which it removes however this process ends, or one of its own."""
-    if "folder" in spec:
-        yield spec["folder"]
-    else:
-        with tempfile.TemporaryDirectory(prefix="rl_speed_bench_") as folder:
-            yield folder
 
 
 def announce(phase: str) -> None:
@@ -81,36 +69,35 @@ def measure_train(config: RunConfig, preset: str, spec: dict[str, Any]) -> dict[
 
     quiet_lightning()
     stop = threading.Event()
-    with _folder(spec) as folder:
-        logging = config.logging.model_copy(update={"directory": folder})
-        config = config.model_copy(update={"logging": logging})
-        announce("start")
-        run = build(config, preset, stop, Stopwatch(), Console(file=sys.stderr))
-        is_cuda = run.module.device.type == "cuda"
-        dataset = run.dataset
-        window = MeasureWindow(
-            lambda: dataset.generator.env_steps,
-            dataset.replay,
-            run.clock,
-            spec["warmup_seconds"],
-            spec["seconds"],
-            announce,
-            torch.cuda.synchronize if is_cuda else None,
-        )
-        callbacks: list[Any] = run.trainer.callbacks  # type: ignore[attr-defined]
-        # Last but for what closes the games, so that a batch's whole cycle lies between two looks at the clock.
-        callbacks.insert(len(callbacks) - 1, window)
-        try:
-            run.trainer.fit(run.module, train_dataloaders=dataset)
-        finally:
-            dataset.generator.close()
-        result = window.result()
-        result["gpu_memory_bytes"] = torch.cuda.max_memory_reserved() if is_cuda else None
-        run.module.to(run.policy.device)  # Lightning has taken it back to the CPU
-        batch = dataset.replay.sample(1, config.update.batch_size).to(run.policy.device).minibatch(0)
-        result["saved_for_backward_bytes"] = _saved_for_backward(run.module, run.policy, batch)
-        result["threads"] = torch.get_num_threads()
-        return result
+    logging = config.logging.model_copy(update={"directory": spec["folder"]})
+    config = config.model_copy(update={"logging": logging})
+    announce("start")
+    run = build(config, preset, stop, Stopwatch(), Console(file=sys.stderr))
+    is_cuda = run.module.device.type == "cuda"
+    dataset = run.dataset
+    window = MeasureWindow(
+        lambda: dataset.generator.env_steps,
+        dataset.replay,
+        run.clock,
+        spec["warmup_seconds"],
+        spec["seconds"],
+        announce,
+        torch.cuda.synchronize if is_cuda else None,
+    )
+    callbacks: list[Any] = run.trainer.callbacks  # type: ignore[attr-defined]
+    # Last but for what closes the games, so that a batch's whole cycle lies between two looks at the clock.
+    callbacks.insert(len(callbacks) - 1, window)
+    try:
+        run.trainer.fit(run.module, train_dataloaders=dataset)
+    finally:
+        dataset.generator.close()
+    result = window.result()
+    result["gpu_memory_bytes"] = torch.cuda.max_memory_reserved() if is_cuda else None
+    run.module.to(run.policy.device)  # Lightning has taken it back to the CPU
+    batch = dataset.replay.sample(1, config.update.batch_size).to(run.policy.device).minibatch(0)
+    result["saved_for_backward_bytes"] = _saved_for_backward(run.module, run.policy, batch)
+    result["threads"] = torch.get_num_threads()
+    return result
 
 
 def _saved_for_backward(module: Any, policy: EpsilonGreedyPolicy, batch: Batch) -> dict[str, int]:
@@ -198,9 +185,8 @@ def measure_solve(spec: dict[str, Any]) -> dict[str, Any]:
     if spec.get("limit_seconds"):
         overrides.append(f"stop.max_seconds={spec['limit_seconds']}")
     overrides.append("checkpoint.save_replay=false")
-    with _folder(spec) as folder:
-        config = load_config(spec["preset"], [*overrides, f"logging.directory={folder}"])
-        return run_with_curve(config, Path(spec["preset"]).stem, Console(file=sys.stderr), announce)
+    config = load_config(spec["preset"], [*overrides, f"logging.directory={spec['folder']}"])
+    return run_with_curve(config, Path(spec["preset"]).stem, Console(file=sys.stderr), announce)
 
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -43,32 +41,8 @@ bench_app = typer.Typer(
 )
 
 
-SECOND_WISH_SECONDS = 1.0
-
-
-@contextmanager
-def _interruptible() -> Iterator[dict[str, Any]]:
-    """Ctrl-C and SIGTERM raise KeyboardInterrupt once: what was measured is kept, and the report is written in peace.
-
-    A second one after a second ends the program at once.
-    """
-    received: dict[str, Any] = {}
-
-    def stop(number: int, frame: Any) -> None:
-        now = time.monotonic()
-        if not received:
-            received.update(signal=number, at=now)
-            raise KeyboardInterrupt
-        # make and timeout pass a signal on to the whole group: the second copy of one is no second wish.
-        if now - received["at"] > SECOND_WISH_SECONDS:
-            os._exit(128 + number)  # what is being measured ends by itself when this process is gone
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[list[Contestant], bool]:
@@ -122,6 +96,7 @@ def run(
     from rl_speed.bench import contestants as who
     from rl_speed.bench.session import Session, Settings, check_writable
     from rl_speed.machine import has_cuda
+    from rl_speed.signals import first_signal
 
     console = Console()
     sweeps = _sweeps(sweep or [])
@@ -135,7 +110,7 @@ def run(
         seconds_per_rung, repeats, warmup_seconds, tuple(overrides), command, seeds if to_solve else 0,
         solve_minutes if to_solve else 0.0, tuple(sweeps), peers,
     )  # fmt: skip
-    with _interruptible() as received, _status(console) as (tell, progress, quiet):
+    with first_signal(_interrupt) as received, _status(console) as (tell, progress, quiet):
         session = Session(settings, folder, tell, progress)
         chosen, is_wrong = _choose(rungs or [], overrides, session)
         if not chosen and not (peers or sweeps):

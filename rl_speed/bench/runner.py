@@ -71,6 +71,7 @@ def run_child(
     # The measured code is this very one, wherever the bench was called from.
     paths = [str(Path(rl_speed.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    # Here and not in the child: it is removed however the child ends.
     folder = tempfile.mkdtemp(prefix="rl_speed_bench_")
     with log.open("ab") as errors:
         process = subprocess.Popen(
