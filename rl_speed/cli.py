@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rl_speed.bench.commands import bench_app
+from rl_speed.emulator.commands import emulator_app
 from rl_speed.errors import ActorError, ConfigError, UserError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(bench_app, name="bench")
+app.add_typer(emulator_app, name="emulator")
 
 CheckpointArgument = Annotated[
     Path, typer.Argument(help="Folder of a run or of one of its checkpoints, e.g. lightning_logs/version_0.")

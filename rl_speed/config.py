@@ -34,8 +34,9 @@ class EnvsConfig(Section):
     """The game, how it is shown to the network, and how many copies of it run in one process."""
 
     game: str = Field("pong", description="ALE game in snake_case, e.g. pong, ms_pacman")
-    backend: Literal["classic", "ale_vector"] = Field(
-        "ale_vector", description="classic: one Python env at a time; ale_vector: ale-py's C++ vector env"
+    backend: Literal["classic", "ale_vector", "native"] = Field(
+        "ale_vector",
+        description="classic: one Python env at a time; ale_vector: ale-py's C++ vector env; native: our own emulator",
     )
     count: int = Field(1, ge=1, le=4096, description="envs stepped together in one process")
     threads: int = Field(0, ge=0, le=1024, description="threads of the vector env; 0: chosen from the cores")

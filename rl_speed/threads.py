@@ -40,6 +40,6 @@ def plan_threads(config: RunConfig, cores: int) -> Threads:
     else:
         env = config.envs.threads or min(max(1, cores // 2), config.envs.count)
         # Classic envs are stepped by the learner's own thread, in turn with its updates.
-        taken = env if config.envs.backend == "ale_vector" else 0
+        taken = 0 if config.envs.backend == "classic" else env
     learner = config.update.threads or min(max(1, cores - taken), MAX_LEARNER_THREADS)
     return Threads(learner=learner, env=env)

@@ -22,6 +22,10 @@ def make_env(config: EnvsConfig, num_envs: int, seed: int, threads: int, can_res
         from rl_speed.envs.classic import ClassicVectorEnv
 
         return ClassicVectorEnv(config, num_envs, journal)
+    if config.backend == "native":
+        from rl_speed.envs.native import NativeVectorEnv
+
+        return NativeVectorEnv(config, num_envs, journal, threads)
     from rl_speed.envs.ale_vector import AleVectorEnv
 
     return AleVectorEnv(config, num_envs, journal, threads)

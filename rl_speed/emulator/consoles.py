@@ -1,0 +1,388 @@
+"""N consoles of one game on the CPU: the C++ emulator behind numpy arrays."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_speed.emulator.compiler import compile_library
+from rl_speed.emulator.games import Game, action_number, read_rom
+from rl_speed.emulator.instructions import interpreter
+from rl_speed.emulator.recompiler import BANKS, blocks
+from rl_speed.emulator.tables import grey_table
+from rl_speed.errors import UserError
+from rl_speed.records import Int64Array, UInt8Array
+
+MAX_CONSOLES = 65_536
+_MAX_ROWS = 250
+_PIXELS = 160
+_ACTIONS = 18
+_COVERAGE_FRAMES = 4000
+
+
+class _Settings(ctypes.Structure):
+    """Settings of source/observe.h."""
+
+    _fields_ = [
+        ("frame_skip", ctypes.c_int),
+        ("max_pool", ctypes.c_int),
+        ("noop_max", ctypes.c_int),
+        ("fire_on_reset", ctypes.c_int),
+        ("max_frames", ctypes.c_int),
+        ("height", ctypes.c_int),
+        ("width", ctypes.c_int),
+        ("first_row", ctypes.c_int),
+        ("rows", ctypes.c_int),
+        ("mode", ctypes.c_int),
+        ("difficulty", ctypes.c_int),
+        ("actions", ctypes.c_int),
+        ("cache_starts", ctypes.c_int),
+        ("stickiness", ctypes.c_double),
+        ("action", ctypes.c_int * _ACTIONS),
+        ("grey", ctypes.c_ubyte * 512),
+    ]
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """How the consoles are played. The defaults are those of ale-py's AtariVectorEnv.
+
+    Attributes:
+        actions: names of the actions, in the order of the agent's; None for the game's minimal set.
+        sticky_probability: that a frame repeats the last action.
+        frame_skip: frames per step.
+        max_pool: an observation is the maximum of the last two frames.
+        noop_max: a game starts after 0..noop_max-1 frames without action.
+        fire_on_reset: it starts with FIRE, where the action set that is played from holds it: the game's minimal
+            one, or all 18 if `actions` names others.
+        max_frames: a game is cut off after so many.
+        image_height, image_width: the observation's size, before the crop.
+        first_row, rows: the rows of it that are kept; None for all.
+        mode, difficulty: of the game; None for its default.
+    """
+
+    actions: tuple[str, ...] | None = None
+    sticky_probability: float = 0.0
+    frame_skip: int = 4
+    max_pool: bool = True
+    noop_max: int = 30
+    fire_on_reset: bool = True
+    max_frames: int = 108_000
+    image_height: int = 84
+    image_width: int = 84
+    first_row: int = 0
+    rows: int | None = None
+    mode: int | None = None
+    difficulty: int = 0
+
+
+@dataclass
+class Step:
+    """What a step gives, one entry per console.
+
+    Attributes:
+        observation: [N, H, W] uint8; after an end, the next game's first.
+        final_observation: [N, H, W] uint8; of the game that ended, where one did.
+        reward: [N] int64, unclipped.
+        lives: [N] int64.
+        terminated, truncated: [N] bool.
+    """
+
+    observation: UInt8Array
+    final_observation: UInt8Array
+    reward: Int64Array
+    lives: Int64Array
+    terminated: np.ndarray[Any, np.dtype[np.bool_]] = field(repr=False)
+    truncated: np.ndarray[Any, np.dtype[np.bool_]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One console as it is.
+
+    Attributes:
+        ram: [128] uint8.
+        screen: [height, 160] uint8 palette values.
+        reward: of the last frame.
+        lives: as ale-py counts them.
+        is_over: the game is over.
+        frame, episode_frame: frames since loading, and since the last reset.
+        registers: of the processor and the frame, for a closer look.
+    """
+
+    ram: UInt8Array
+    screen: UInt8Array
+    reward: int
+    lives: int
+    is_over: bool
+    frame: int
+    episode_frame: int
+    registers: dict[str, int]
+
+
+def _pointer(array: np.ndarray[Any, Any]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+class Consoles:
+    """N consoles that play one game.
+
+    Each has its own random numbers: what it does depends on its seed and its actions, not on the others. A console's
+    whole state is one row of the arrays in `state`.
+
+    Args:
+        game: the game.
+        num_consoles: N, 1 to 65,536.
+        settings: how it is played.
+        threads: that step them.
+        rom: bytes to run instead of the game's own, for tests.
+        recompile: run the ROM as compiled blocks where they are known.
+
+    Raises:
+        UserError: a number of consoles, mode or action that cannot be, or no compiler.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        num_consoles: int = 1,
+        settings: ConsoleSettings | None = None,
+        threads: int = 1,
+        rom: bytes | None = None,
+        recompile: bool = True,
+        rom_path: Path | None = None,
+        extra_flags: tuple[str, ...] = (),
+    ) -> None:
+        if not 1 <= num_consoles <= MAX_CONSOLES:
+            raise UserError(f"num_envs: {num_consoles} consoles cannot be run; give 1 to {MAX_CONSOLES:,}.")
+        self.game = game
+        self.num_consoles = num_consoles
+        self.settings = settings or ConsoleSettings()
+        self._rows = self.settings.rows or self.settings.image_height - self.settings.first_row
+        self.action_names = list(self.settings.actions or game.minimal_actions)
+        own_rom = rom is None
+        rom = read_rom(game, rom_path) if rom is None else rom
+        generated = {"interpreter.inc": interpreter(), "rule.inc": game.rule_source()}
+        defines = game.defines()
+        if not own_rom:
+            # ale-py knows the switches at power-on by the ROM's checksum, not by its name.
+            defines = {**defines, "POWER_ON_DIFFICULTY": 0}
+        if recompile and own_rom:
+            generated["blocks.inc"] = blocks(game.facts["cart"], rom, self._coverage(game, rom_path))
+            defines = {**defines, "BLOCKS": 1}
+        self._library = compile_library(generated, defines, extra_flags)
+        self._library.emulator_open.restype = ctypes.c_void_p
+        self._allocate()
+        self._open(rom, max(1, min(threads, num_consoles)))
+
+    @staticmethod
+    def _coverage(game: Game, rom_path: Path | None) -> UInt8Array:
+        """Where the game's code is: plays it on the interpreter for a while."""
+        consoles = Consoles(game, rom_path=rom_path, recompile=False)
+        try:
+            seen = np.zeros(BANKS << 16, dtype=np.uint8)
+            consoles._library.emulator_coverage(consoles._batch, _pointer(seen))
+            consoles.load()
+            actions = [action_number(name) for name in game.minimal_actions]
+            chosen = np.random.default_rng(0).choice(np.array(actions), _COVERAGE_FRAMES)
+            for action in chosen:
+                consoles.act(int(action))
+                if consoles.is_over():
+                    consoles.reset_game()
+            return seen
+        finally:
+            consoles.close()
+
+    def _allocate(self) -> None:
+        sizes = (ctypes.c_int * 8)()
+        self._library.emulator_sizes(sizes)
+        assert sizes[4] == ctypes.sizeof(_Settings), "Settings differ between consoles.py and source/observe.h"
+        n = self.num_consoles
+        self.state: dict[str, UInt8Array] = {
+            "console": np.zeros((n, sizes[0]), dtype=np.uint8),
+            "generators": np.zeros((n, sizes[1]), dtype=np.uint8),
+            "pictures": np.zeros((n, 2 * sizes[2]), dtype=np.uint8),
+            "grey": np.zeros((n, sizes[2]), dtype=np.uint8),
+            "episode": np.zeros((n, sizes[3]), dtype=np.uint8),
+        }
+        shape = (n, self._rows, self.settings.image_width)
+        self._observation = np.zeros(shape, dtype=np.uint8)
+        self._final = np.zeros(shape, dtype=np.uint8)
+        self._results = np.zeros((n, 4), dtype=np.int32)
+        self._actions = np.zeros(n, dtype=np.int32)
+        self._ram = np.zeros(128, dtype=np.uint8)
+        self._picture = np.zeros(_MAX_ROWS * _PIXELS, dtype=np.uint8)
+        self._numbers = np.zeros(16, dtype=np.int32)
+
+    def _c_settings(self) -> _Settings:
+        given = self.settings
+        facts = self.game.facts
+        mode = facts["default_mode"] if given.mode is None else given.mode
+        if mode not in facts["modes"]:
+            raise UserError(f"mode: {self.game.name} has no mode {mode}; choose one of {facts['modes']}.")
+        if given.difficulty not in facts["difficulties"] and given.difficulty != 0:
+            raise UserError(
+                f"difficulty: {self.game.name} has no difficulty {given.difficulty}; choose one of "
+                f"{facts['difficulties']}."
+            )
+        c = _Settings()
+        c.frame_skip, c.max_pool, c.noop_max = given.frame_skip, int(given.max_pool), given.noop_max
+        minimal = self.game.minimal_actions
+        has_fire = "FIRE" in minimal or not set(self.action_names) <= set(minimal)
+        c.fire_on_reset = int(given.fire_on_reset and has_fire)
+        c.max_frames = given.max_frames
+        c.height, c.width = given.image_height, given.image_width
+        c.first_row, c.rows = given.first_row, self._rows
+        c.mode, c.difficulty = mode, given.difficulty
+        c.actions = len(self.action_names)
+        c.cache_starts = int(self.game.has_one_start and mode == facts["default_mode"] and given.difficulty == 0)
+        c.stickiness = float(np.float32(given.sticky_probability))
+        for index, name in enumerate(self.action_names):
+            c.action[index] = action_number(name)
+        greys = np.concatenate([grey_table(False), grey_table(True)])
+        ctypes.memmove(c.grey, greys.ctypes.data, 512)
+        return c
+
+    def _open(self, rom: bytes, threads: int) -> None:
+        settings = self._c_settings()
+        buffer = (ctypes.c_ubyte * len(rom)).from_buffer_copy(rom)
+        arrays = [_pointer(self.state[name]) for name in ("console", "generators", "pictures", "grey", "episode")]
+        self._batch: ctypes.c_void_p | None = ctypes.c_void_p(
+            self._library.emulator_open(
+                self.num_consoles, threads, buffer, len(rom), ctypes.byref(settings), *arrays
+            )
+        )
+
+    # --- as an agent sees them ---
+
+    def seed(self, seeds: Int64Array, mask: np.ndarray[Any, Any] | None = None) -> Step:
+        """Loads the ROM anew and starts a game, in the consoles of the mask or in all.
+
+        Args:
+            seeds: [N], each from 0 to 2^32 - 1.
+            mask: [N] bool.
+        """
+        seeds32 = np.ascontiguousarray(seeds, dtype=np.uint32)
+        flags = None if mask is None else np.ascontiguousarray(mask, dtype=np.uint8)
+        self._library.batch_seed(
+            self._batch,
+            _pointer(seeds32),
+            None if flags is None else _pointer(flags),
+            _pointer(self._observation),
+            _pointer(self._results),
+        )
+        return self._step()
+
+    def send(self, actions: Int64Array) -> None:
+        """Starts a step and returns; the consoles run on threads of their own until `recv`.
+
+        Args:
+            actions: [N] indices into `action_names`.
+        """
+        np.copyto(self._actions, actions, casting="unsafe")
+        self._library.batch_send(
+            self._batch,
+            _pointer(self._actions),
+            _pointer(self._observation),
+            _pointer(self._final),
+            _pointer(self._results),
+        )
+
+    def recv(self) -> Step:
+        """Waits for the step that `send` started. The arrays are copies."""
+        self._library.batch_wait(self._batch)
+        return self._step()
+
+    def step(self, actions: Int64Array) -> Step:
+        """`send`, then `recv`."""
+        self.send(actions)
+        return self.recv()
+
+    def step_unseen(self, actions: Int64Array) -> None:
+        """A step without observations, which nothing draws: rewards and ends are kept for `results`."""
+        np.copyto(self._actions, actions, casting="unsafe")
+        self._library.batch_send(self._batch, _pointer(self._actions), None, None, _pointer(self._results))
+        self._library.batch_wait(self._batch)
+
+    def _step(self) -> Step:
+        results = self._results.astype(np.int64)
+        return Step(
+            self._observation.copy(),
+            self._final,
+            results[:, 0],
+            results[:, 1],
+            results[:, 2].astype(np.bool_),
+            results[:, 3].astype(np.bool_),
+        )
+
+    # --- frame by frame, exactly drawn ---
+
+    def load(self, index: int = 0, seed: int = 0) -> None:
+        """Loads the ROM into a console, as ale-py's loadROM does."""
+        self._library.console_load(self._batch, index, ctypes.c_uint32(seed))
+
+    def reset_game(self, index: int = 0) -> None:
+        """Starts a new episode, as ale-py's reset_game does."""
+        self._library.console_reset(self._batch, index)
+
+    def act(self, action: int, index: int = 0) -> int:
+        """Plays one frame and returns its reward, as ale-py's act does. `action` is ale-py's number."""
+        return int(self._library.console_act(self._batch, index, action))
+
+    def is_over(self, index: int = 0) -> bool:
+        """True if a console's game is over, so that it plays no more frames until it is reset."""
+        return bool(self._library.console_is_over(self._batch, index))
+
+    def choose(self, mode: int, difficulty: int, index: int = 0) -> None:
+        """Sets the mode and the difficulty from the next reset on."""
+        self._library.console_choose(self._batch, index, mode, difficulty)
+
+    def poke(self, address: int, value: int, index: int = 0) -> None:
+        """Overwrites a byte of RAM."""
+        self._library.console_poke(self._batch, index, address, value)
+
+    def look(self, index: int = 0) -> Look:
+        """The console as it is. The arrays are copies."""
+        self._library.console_look(
+            self._batch, index, _pointer(self._ram), _pointer(self._picture), _pointer(self._numbers)
+        )
+        numbers = [int(number) for number in self._numbers]
+        height = numbers[5]
+        names = ("is_pal", "cyc", "pc", "a", "x", "y", "sp", "lines", "unfinished", "jammed")
+        return Look(
+            self._ram.copy(),
+            self._picture[: height * _PIXELS].reshape(height, _PIXELS).copy(),
+            numbers[0],
+            numbers[1],
+            bool(numbers[2]),
+            numbers[3],
+            numbers[4],
+            dict(zip(names, numbers[6:], strict=True)),
+        )
+
+    # --- state ---
+
+    def save(self) -> dict[str, UInt8Array]:
+        """A copy of everything, to be given to `restore`; [N, bytes] each."""
+        return {name: array.copy() for name, array in self.state.items()}
+
+    def restore(self, state: dict[str, UInt8Array]) -> None:
+        """Brings a saved state back.
+
+        Raises:
+            UserError: it was saved with another number of consoles or another version.
+        """
+        for name, array in self.state.items():
+            if name not in state or state[name].shape != array.shape:
+                raise UserError("emulator state: it was saved by another version or with another number of consoles.")
+            np.copyto(array, state[name])
+
+    def close(self) -> None:
+        """Ends the threads."""
+        if self._batch is not None:
+            self._library.emulator_close(self._batch)
+            self._batch = None

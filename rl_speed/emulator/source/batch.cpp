@@ -1,0 +1,210 @@
+// Many consoles on the CPU: the functions that Python calls. Each call works on consoles that are rows of arrays which
+// Python owns, so that a save is a copy of rows.
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "observe.h"
+#include "grey.h"
+
+// A start that was played once. Where all starts of a game with so many no-ops are one, a copy of it is as good.
+struct Start {
+    std::atomic<bool> ready{false};
+    Console console;
+    i32 frames, resets;
+    u8 pictures[2 * PICTURE_BYTES], grey[PICTURE_BYTES];
+};
+
+struct Batch {
+    i32 consoles, threads;
+    std::vector<u8> rom;
+    Settings settings;
+    Axis columns, rows[2];  // of the usual height, and of the one a PAL picture gets
+    i32 row_heights[2];
+    Console* console;
+    Generators* generators;
+    u8* pictures;
+    u8* grey;  // consoles x MAX_ROWS x PIXELS: the maximum of the last two frames
+    Episode* episodes;
+    std::vector<Frame*> frames;  // one per thread
+    std::vector<Scratch*> scratch;
+    std::vector<std::unique_ptr<Start>> starts;  // by the number of no-ops drawn; empty if they cannot be kept
+    std::mutex starts_mutex;
+
+    // The step under way.
+    const i32* actions;
+    u8* observation;
+    u8* final_observation;
+    StepResult* results;
+    std::function<void(i32, i32)> work;
+    std::vector<std::thread> workers;
+    std::mutex mutex;
+    std::condition_variable wake, finished;
+    std::atomic<i32> next{0};
+    i32 generation = 0, busy = 0;
+    bool closing = false;
+
+    Env env(i32 index, i32 thread, i32 drawing) {
+        return Env{console[index], generators[index], pictures + (size_t)index * 2 * PICTURE_BYTES, rom.data(),
+                   *frames[thread], drawing, 0, 0, 0};
+    }
+};
+
+static void take_consoles(Batch& b, i32 thread) {
+    for (;;) {
+        i32 index = b.next.fetch_add(1);
+        if (index >= b.consoles) return;
+        b.work(index, thread);
+    }
+}
+
+static void worker(Batch* b, i32 thread) {
+    i32 seen = 0;
+    for (;;) {
+        {
+            std::unique_lock<std::mutex> lock(b->mutex);
+            b->wake.wait(lock, [&] { return b->closing || b->generation != seen; });
+            if (b->closing) return;
+            seen = b->generation;
+        }
+        take_consoles(*b, thread);
+        std::lock_guard<std::mutex> lock(b->mutex);
+        if (--b->busy == 0) b->finished.notify_all();
+    }
+}
+
+static void start(Batch& b, std::function<void(i32, i32)> work) {
+    std::lock_guard<std::mutex> lock(b.mutex);
+    b.work = std::move(work);
+    b.next = 0;
+    b.busy = b.threads;
+    b.generation++;
+    b.wake.notify_all();
+}
+
+static void finish(Batch& b) {
+    std::unique_lock<std::mutex> lock(b.mutex);
+    b.finished.wait(lock, [&] { return b.busy == 0; });
+}
+
+#include "step.h"
+
+extern "C" {
+
+i32 emulator_sizes(i32* sizes) {
+    sizes[0] = sizeof(Console);
+    sizes[1] = sizeof(Generators);
+    sizes[2] = PICTURE_BYTES;
+    sizes[3] = sizeof(Episode);
+    sizes[4] = sizeof(Settings);
+    return 5;
+}
+
+Batch* emulator_open(i32 consoles, i32 threads, const u8* rom, i32 rom_bytes, const Settings* settings, void* console,
+                     void* generators, u8* pictures, u8* grey, void* episodes) {
+    Batch* b = new Batch();
+    b->consoles = consoles;
+    b->threads = threads;
+    b->rom.assign(rom, rom + rom_bytes);
+    b->settings = *settings;
+    b->console = (Console*)console;
+    b->generators = (Generators*)generators;
+    b->pictures = pictures;
+    b->grey = grey;
+    b->episodes = (Episode*)episodes;
+    make_axis(b->columns, PIXELS, settings->width, true);
+    b->row_heights[0] = HEIGHT;
+    b->row_heights[1] = HEIGHT == 210 ? 250 : HEIGHT;
+    for (i32 k = 0; k < 2; k++) make_axis(b->rows[k], b->row_heights[k], settings->height, false);
+    for (i32 t = 0; t < threads + 1; t++) {
+        b->frames.push_back(new Frame());
+        b->scratch.push_back(new Scratch());
+    }
+    if (settings->cache_starts && settings->stickiness == 0)
+        for (i32 k = 0; k < (settings->noop_max > 0 ? settings->noop_max : 1); k++) b->starts.emplace_back(new Start());
+    // The last Frame is for calls that work on one console, in the caller's thread.
+    for (i32 t = 0; t < threads; t++) b->workers.emplace_back(worker, b, t);
+    return b;
+}
+
+void emulator_close(Batch* b) {
+    {
+        std::lock_guard<std::mutex> lock(b->mutex);
+        b->closing = true;
+        b->wake.notify_all();
+    }
+    for (auto& thread : b->workers) thread.join();
+    for (auto* frame : b->frames) delete frame;
+    for (auto* scratch : b->scratch) delete scratch;
+    delete b;
+}
+
+// seen: a byte per bank and address (see Frame::coverage), or null. Only the interpreter fills it.
+void emulator_coverage(Batch* b, u8* seen) {
+    for (auto* frame : b->frames) frame->coverage = seen;
+}
+
+// --- one console, exactly drawn ---
+
+void console_load(Batch* b, i32 index, u32 seed) {
+    Env e = b->env(index, b->threads, DRAW_EXACTLY);
+    load_rom(e, seed, b->settings.mode, b->settings.difficulty, b->settings.stickiness);
+}
+
+void console_reset(Batch* b, i32 index) {
+    Env e = b->env(index, b->threads, DRAW_EXACTLY);
+    reset_game(e, b->settings.stickiness);
+}
+
+i32 console_act(Batch* b, i32 index, i32 action) {
+    Env e = b->env(index, b->threads, DRAW_EXACTLY);
+    return act(e, action, b->settings.stickiness);
+}
+
+void console_frame(Batch* b, i32 index, i32 action, i32 drawing) {
+    Env e = b->env(index, b->threads, drawing);
+    emulate(e, action);
+}
+
+void console_choose(Batch* b, i32 index, i32 mode, i32 difficulty) {
+    b->console[index].mode = mode;
+    b->console[index].difficulty = difficulty;
+}
+
+// ram: 128 bytes; picture: MAX_ROWS x PIXELS; numbers: reward, lives, over, frame, episode frame, height, is PAL, and
+// the processor's registers.
+void console_look(Batch* b, i32 index, u8* ram, u8* picture, i32* numbers) {
+    const Console& s = b->console[index];
+    memcpy(ram, s.ram, 128);
+    memcpy(picture, b->pictures + ((size_t)index * 2 + s.picture) * PICTURE_BYTES, PICTURE_BYTES);
+    i32 values[] = {s.rule[REWARD], lives(s), game_over(s), s.frame_number, s.episode_frame_number, s.height, s.is_pal,
+                    s.cyc, s.pc, s.a, s.x, s.y, s.sp, s.lines_of_last_frame, s.unfinished, s.jammed};
+    memcpy(numbers, values, sizeof(values));
+}
+
+i32 console_is_over(Batch* b, i32 index) { return game_over(b->console[index]); }
+
+void console_poke(Batch* b, i32 index, i32 address, i32 value) { b->console[index].ram[address & 0x7F] = (u8)value; }
+
+// --- all consoles, as an agent sees them ---
+
+void batch_seed(Batch* b, const u32* seeds, const u8* mask, u8* observation, StepResult* results) {
+    start(*b, [=](i32 index, i32 thread) {
+        if (!mask || mask[index]) seed_env(*b, index, thread, seeds[index], observation, results);
+    });
+    finish(*b);
+}
+
+void batch_send(Batch* b, const i32* actions, u8* observation, u8* final_observation, StepResult* results) {
+    start(*b, [=](i32 index, i32 thread) {
+        step_env(*b, index, thread, actions[index], observation, final_observation, results);
+    });
+}
+
+void batch_wait(Batch* b) { finish(*b); }
+}

@@ -1,0 +1,69 @@
+// An agent's step on one console, as ale-py's AtariVectorEnv takes it: several frames, the picture of the last two in
+// grey, their maximum, and that resized.
+#pragma once
+#include "agent.h"
+
+struct Settings {
+    i32 frame_skip, max_pool, noop_max, fire_on_reset, max_frames;
+    i32 height, width, first_row, rows;  // the observation's size before the crop, and the rows that are kept
+    i32 mode, difficulty, actions, cache_starts;
+    double stickiness;
+    i32 action[ACTIONS];   // the agent's actions, as ale numbers them
+    u8 grey[2][256];       // of palette values: NTSC, PAL
+};
+
+// Weights of the resize along one axis: cell k is the weighted sum of `taps` pixels from first[k] on.
+#define MAX_TAPS 16
+#define MAX_CELLS 256
+struct Axis {
+    i32 cells, taps;
+    i32 first[MAX_CELLS];
+    float weight[MAX_TAPS][MAX_CELLS];
+};
+
+// What a step says beside the observation.
+struct StepResult {
+    i32 reward, lives, terminated, truncated;
+};
+
+// What of an environment outlives a step, beside its console.
+struct Episode {
+    i32 elapsed;       // frames since the reset's no-ops
+    i32 terminated, truncated;
+};
+
+// Area weights, as OpenCV makes them: cell k covers [k*scale, (k+1)*scale), and a partial pixel counts if more than a
+// thousandth of it is covered.
+// Every cell reads as many pixels as the widest does; with `few_widths`, 3, 5 or MAX_TAPS of them.
+INLINE void make_axis(Axis& axis, i32 pixels, i32 cells, bool few_widths) {
+    axis.cells = cells;
+    axis.taps = 0;
+    double scale = (double)pixels / cells;
+    for (i32 k = 0; k < cells; k++) {
+        double from = k * scale, to = from + scale;
+        i32 first = (i32)from + (from > (i32)from ? 1 : 0), last = (i32)to;
+        if (last > pixels) last = pixels;
+        if (first > last) first = last;
+        i32 count = 0;
+        axis.first[k] = first;
+        if (first - from > 1e-3) {
+            axis.first[k] = first - 1;
+            axis.weight[count++][k] = (float)((first - from) / scale);
+        }
+        for (i32 x = first; x < last && count < MAX_TAPS; x++) axis.weight[count++][k] = (float)(1.0 / scale);
+        if (to - last > 1e-3 && last < pixels && count < MAX_TAPS) {
+            axis.weight[count++][k] = (float)((to - last) / scale);
+        }
+        if (count > axis.taps) axis.taps = count;
+        for (; count < MAX_TAPS; count++) axis.weight[count][k] = 0;
+    }
+    if (few_widths) axis.taps = axis.taps <= 3 ? 3 : axis.taps <= 5 ? 5 : MAX_TAPS;
+    // None of them beyond the edge.
+    for (i32 k = 0; k < cells; k++) {
+        while (axis.first[k] + axis.taps > pixels) {
+            axis.first[k]--;
+            for (i32 n = MAX_TAPS - 1; n > 0; n--) axis.weight[n][k] = axis.weight[n - 1][k];
+            axis.weight[0][k] = 0;
+        }
+    }
+}

@@ -1,0 +1,163 @@
+// An agent's step, and its reset, on one console of a batch.
+#pragma once
+
+static void observe(Batch& b, i32 index, i32 thread, u8* observation) {
+    const Console& s = b.console[index];
+    const Settings& set = b.settings;
+    const u8* grey = b.grey + (size_t)index * PICTURE_BYTES;
+    const Axis& lines = b.rows[s.height == b.row_heights[0] ? 0 : 1];
+    resize(b.columns, lines, grey, *b.scratch[thread], set.first_row, set.rows,
+           observation + (size_t)index * set.rows * set.width);
+}
+
+static void capture(Batch& b, i32 index, bool alone) {
+    const Console& s = b.console[index];
+    const GreyTable table = grey_table(b.settings.grey[s.is_pal ? 1 : 0]);
+    const u8* pictures = b.pictures + (size_t)index * 2 * PICTURE_BYTES;
+    u8* grey = b.grey + (size_t)index * PICTURE_BYTES;
+    grey_picture(table, pictures + s.picture * PICTURE_BYTES, s.height, grey);
+    if (alone) return;
+    static thread_local u8 before[PICTURE_BYTES];
+    grey_picture(table, pictures + (s.picture ^ 1) * PICTURE_BYTES, s.height, before);
+    raise_to(grey, before, s.height * PIXELS);
+}
+
+// The frame before the last, into the maximum that the last observation left.
+static void capture_earlier(Batch& b, i32 index) {
+    const Console& s = b.console[index];
+    const GreyTable table = grey_table(b.settings.grey[s.is_pal ? 1 : 0]);
+    static thread_local u8 before[PICTURE_BYTES];
+    grey_picture(table, b.pictures + ((size_t)index * 2 + (s.picture ^ 1)) * PICTURE_BYTES, s.height, before);
+    raise_to(b.grey + (size_t)index * PICTURE_BYTES, before, s.height * PIXELS);
+}
+
+static void take_start(Batch& b, i32 index, const Start& start) {
+    Console& s = b.console[index];
+    const i32 frame_number = s.frame_number + start.frames, careful = s.careful | start.console.careful;
+    s = start.console;
+    s.frame_number = frame_number;
+    s.careful = careful;
+    for (i32 k = 0; k < start.resets * RESET_DRAWS; k++) random_draw(b.generators[index].system);
+    memcpy(b.pictures + (size_t)index * 2 * PICTURE_BYTES, start.pictures, sizeof(start.pictures));
+    memcpy(b.grey + (size_t)index * PICTURE_BYTES, start.grey, sizeof(start.grey));
+}
+
+static void keep_start(Batch& b, i32 index, Start& start, i32 frames, i32 resets) {
+    std::lock_guard<std::mutex> lock(b.starts_mutex);
+    if (start.ready) return;
+    start.console = b.console[index];
+    start.frames = frames;
+    start.resets = resets;
+    memcpy(start.pictures, b.pictures + (size_t)index * 2 * PICTURE_BYTES, sizeof(start.pictures));
+    memcpy(start.grey, b.grey + (size_t)index * PICTURE_BYTES, sizeof(start.grey));
+    start.ready = true;
+}
+
+// A new game: FIRE where it is asked for, then a random number of no-ops.
+static void start_episode(Batch& b, i32 index, i32 thread) {
+    const Settings& set = b.settings;
+    Env e = b.env(index, thread, DRAW_EXACTLY);
+    i32 drawn = 0;
+    if (set.noop_max > 0) drawn = (i32)(((u64)random_draw(e.g.noop) * (u64)set.noop_max) >> 32);
+    b.episodes[index] = Episode{0, 0, 0};
+    Start* start = drawn < (i32)b.starts.size() ? b.starts[drawn].get() : nullptr;
+    if (start && start->ready) {
+        take_start(b, index, *start);
+        return;
+    }
+    const i32 frames_before = e.s.frame_number;
+    reset_game(e, set.stickiness);
+    i32 fired = set.fire_on_reset ? 1 : 0;
+    if (fired) act(e, ACTION_FIRE, set.stickiness);
+    const i32 noops = drawn - fired;
+    for (i32 k = 0; k < noops; k++) {
+        act(e, ACTION_NOOP, set.stickiness);
+        if (game_over(e.s)) reset_game(e, set.stickiness);
+    }
+    capture(b, index, true);
+    if (start) keep_start(b, index, *start, e.s.frame_number - frames_before, e.resets);
+}
+
+static void report(Batch& b, i32 index, StepResult* results, i32 reward, i32 terminated, i32 truncated) {
+    results[index] = StepResult{reward, lives(b.console[index]), terminated, truncated};
+}
+
+static void seed_env(Batch& b, i32 index, i32 thread, u32 seed, u8* observation, StepResult* results) {
+    Env e = b.env(index, thread, DRAW_EXACTLY);
+    random_seed(e.g.noop, seed);
+    load_rom(e, seed, b.settings.mode, b.settings.difficulty, b.settings.stickiness);
+    start_episode(b, index, thread);
+    observe(b, index, thread, observation);
+    report(b, index, results, 0, 0, 0);
+}
+
+// What the frames of a step came to; `captured` of its last two pictures count.
+struct Frames {
+    i32 reward, captured, terminated, truncated;
+};
+
+// A step that must be run again, exactly: what is wrong with a picture matters only to those who look.
+static bool stopped(const Env& e, bool seen) { return (e.cut && seen) || e.inexact; }
+
+static Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 action, bool careful, bool seen) {
+    Frames out = {0, 0, 0, 0};
+    for (i32 k = 0; k < set.frame_skip; k++) {
+        bool wanted = seen && k >= set.frame_skip - 2;
+        e.drawing = careful ? DRAW_EXACTLY : wanted ? DRAW_LINES : DRAW_NOTHING;
+        out.reward += act(e, action, set.stickiness);
+        episode.elapsed++;
+        out.terminated = game_over(e.s);
+        out.truncated = !out.terminated && episode.elapsed >= set.max_frames;
+        if (out.terminated || out.truncated || (!careful && stopped(e, seen))) return out;
+        if (wanted) out.captured++;
+    }
+    return out;
+}
+
+static void step_env(Batch& b, i32 index, i32 thread, i32 action, u8* observation, u8* final_observation,
+                     StepResult* results) {
+    const Settings& set = b.settings;
+    Episode& episode = b.episodes[index];
+    Env e = b.env(index, thread, DRAW_LINES);
+    Console& s = e.s;
+    const bool seen = observation != nullptr;
+    const bool careful = s.careful != 0;
+    Frames frames;
+    if (careful) {
+        frames = run_frames(e, episode, set, set.action[action], true, seen);
+    } else {
+        // A picture that is cut off shows what earlier frames, or the piece drawn last, left there. Such a step stops
+        // and is run once more with everything drawn, and from then on this console always is. The frames before the
+        // one that was cut off draw over all that the first run left.
+        Console kept = s;
+        Episode kept_episode = episode;
+        u32 sticky = e.g.sticky[624];
+        static thread_local u32 sticky_words[GENERATOR_WORDS];
+        bool near_twist = sticky + 2 * (u32)set.frame_skip >= 624;
+        if (near_twist) memcpy(sticky_words, e.g.sticky, sizeof(sticky_words));
+        frames = run_frames(e, episode, set, set.action[action], false, seen);
+        if (stopped(e, seen)) {
+            s = kept;
+            episode = kept_episode;
+            if (near_twist) memcpy(e.g.sticky, sticky_words, sizeof(sticky_words));
+            e.g.sticky[624] = near_twist ? sticky_words[624] : sticky;
+            s.careful = 1;
+            frames = run_frames(e, episode, set, set.action[action], true, seen);
+        }
+    }
+    i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
+    if (!seen) {
+        // Nobody looks.
+    } else if (frames.captured == usual) {
+        capture(b, index, usual == 1 || !set.max_pool);
+    } else if (frames.captured == 1 && set.max_pool) {
+        capture_earlier(b, index);
+    }
+    bool over = frames.terminated || frames.truncated;
+    if (over) {
+        if (seen) observe(b, index, thread, final_observation);
+        start_episode(b, index, thread);
+    }
+    if (seen) observe(b, index, thread, observation);
+    report(b, index, results, frames.reward, frames.terminated, frames.truncated);
+}

@@ -1,0 +1,33 @@
+"""Numeric facts of the console: the table of opcodes, and the palettes."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl_speed.records import UInt8Array
+
+DATA = Path(__file__).parent / "data"
+
+
+@cache
+def _tables() -> dict[str, Any]:
+    tables: dict[str, Any] = json.loads((DATA / "tables.json").read_text())
+    return tables
+
+
+def opcode_rows() -> list[tuple[str, str, str, int, int]]:
+    """(mnemonic, mode, data access, base cycles, page penalty) of opcodes 0..255."""
+    return [tuple(row) for row in _tables()["opcodes"]["rows"]]
+
+
+def grey_table(is_pal: bool) -> UInt8Array:
+    """[256] uint8: the grey of each palette value. PAL's odd values are the colour loss."""
+    palettes = _tables()["palettes"]
+    even = palettes["pal_grey" if is_pal else "ntsc_grey"]
+    odd = palettes["pal_grey_of_odd_value"] if is_pal else even
+    return np.stack([np.array(even, dtype=np.uint8), np.array(odd, dtype=np.uint8)], axis=1).reshape(256)
