@@ -87,8 +87,8 @@ def bench(
 ) -> None:
     """Frames per second of this emulator, ale-py's vector env and EnvPool: the same game with random actions."""
     from rl_speed.emulator.games import find_game
-    from rl_speed.emulator.measure import Speed, measure
-    from rl_speed.machine import machine, usable_cores
+    from rl_speed.emulator.measure import FRAME_SKIP, Speed, measure
+    from rl_speed.machine import machine, usable_cores, versions
 
     if json_path is not None and not json_path.absolute().parent.is_dir():
         raise UserError(f"--json {json_path} lies in a folder that does not exist; make it or choose another path")
@@ -101,7 +101,7 @@ def bench(
     table = Table(title=f"{game}, {threads} threads, random actions")
     for column in ("engine", "envs", "84x84 observations", "frames/s", "min .. max", "env steps/s", "x ale-py"):
         table.add_column(column, justify="left" if column in ("engine", "84x84 observations") else "right")
-    reference = {speed.num_envs: speed.frames_per_second for speed in speeds if speed.engine.startswith("ale-py")}
+    reference = {speed.num_envs: speed.frames_per_second for speed in speeds if speed.engine.startswith("ale")}
     for speed in speeds:
         table.add_row(
             speed.engine,
@@ -109,12 +109,16 @@ def bench(
             "yes" if speed.observations else "no",
             f"{speed.frames_per_second:,.0f}",
             f"{speed.least:,.0f} .. {speed.most:,.0f}",
-            f"{speed.frames_per_second / 4:,.0f}",
+            f"{speed.frames_per_second / FRAME_SKIP:,.0f}",
             f"{speed.frames_per_second / reference[speed.num_envs]:.2f}",
         )
     console.print(table)
     if json_path is not None:
-        content = {"game": game, "threads": threads, "machine": machine(), "speeds": [asdict(one) for one in speeds]}
+        rows = [
+            {**asdict(speed), "game": game, "env_steps_per_second": speed.frames_per_second / FRAME_SKIP}
+            for speed in speeds
+        ]
+        content = {"threads": threads, "machine": machine(), "versions": versions(), "rows": rows}
         try:
             json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         except OSError as error:

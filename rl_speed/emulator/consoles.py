@@ -222,8 +222,8 @@ class Consoles:
         given = self.settings
         facts = self.game.facts
         mode = facts["default_mode"] if given.mode is None else given.mode
-        if mode not in facts["modes"]:
-            raise UserError(f"mode: {self.game.name} has no mode {mode}; choose one of {facts['modes']}.")
+        if mode not in self.game.modes:
+            raise UserError(f"mode: {self.game.name} has no mode {mode}; choose one of {self.game.modes}.")
         if given.difficulty not in facts["difficulties"] and given.difficulty != 0:
             raise UserError(
                 f"difficulty: {self.game.name} has no difficulty {given.difficulty}; choose one of "

@@ -36,6 +36,12 @@ class Game:
         return names
 
     @property
+    def modes(self) -> list[int]:
+        """The modes that can be chosen."""
+        modes: list[int] = self.facts["modes"]
+        return modes
+
+    @property
     def has_one_start(self) -> bool:
         """True if every reset of the game leads to the same state."""
         return bool(self.facts["distinct_starts_in_16_resets"] == 1)

@@ -22,7 +22,7 @@ class Speed:
     """What one engine reached with one number of envs.
 
     Attributes:
-        engine: whose.
+        engine: native-cpu (this one), ale-vector or envpool.
         num_envs: consoles stepped together.
         observations: 84x84 observations were made.
         frames_per_second: emulator frames, four per env step; median over the repeats.
@@ -105,10 +105,10 @@ def measure(
     results = []
     for count in num_envs:
         engines = {
-            ("rl_speed", True): _ours(game, count, threads, True),
-            ("rl_speed", False): _ours(game, count, threads, False),
-            ("ale-py vector env", True): _ale(game, count, threads),
-            ("EnvPool", True): _envpool(game, count, threads),
+            ("native-cpu", True): _ours(game, count, threads, True),
+            ("native-cpu", False): _ours(game, count, threads, False),
+            ("ale-vector", True): _ale(game, count, threads),
+            ("envpool", True): _envpool(game, count, threads),
         }
         actions = np.random.default_rng(0).integers(len(game.minimal_actions), size=(1000, count))
         windows: dict[tuple[str, bool], list[float]] = {}

@@ -154,8 +154,8 @@ class _Writer:
             return f"goto {_label(bank, address)};"
         return f"p.pc = 0x{address:04X}; goto next_block;"
 
-    def _leaves(self, instruction: Instruction) -> str:
-        """What is asked after an instruction that may have ended the frame or switched banks."""
+    def _leaves(self, instruction: Instruction, left: int) -> str:
+        """What is asked after an instruction that may have ended the frame or switched banks, `left` before the end."""
         op, k = instruction.op, instruction.operand
         conditions = []
         may_reach_tia = not k & 0x1080 if op.mode in ("zp", "abs") else True
@@ -165,12 +165,13 @@ class _Writer:
             conditions.append(f"code_bank(s, 0x{instruction.address:04X}) != {instruction.bank}")
         text = ""
         if conditions:
-            text = f" if (unlikely({' || '.join(conditions)})) {{ p.pc = 0x{instruction.next_address:04X}; goto next_block; }}"
+            out = f"budget += {left}; p.pc = 0x{instruction.next_address:04X}; goto next_block;"
+            text = f" if (unlikely({' || '.join(conditions)})) {{ {out} }}"
         if op.mode == "abs" and op.access != "none" and self._rom.may_switch(k):
             text += f" p.pc = 0x{instruction.next_address:04X}; goto next_block;"
         return text
 
-    def _instruction(self, instruction: Instruction) -> str:
+    def _instruction(self, instruction: Instruction, left: int) -> str:
         op, k = instruction.op, instruction.operand
         following = instruction.next_address
         last = (k >> 8) if op.length == 3 and op.mnemonic != "JSR" else k & 0xFF if op.length > 1 else op.code
@@ -185,7 +186,7 @@ class _Writer:
         if jumps(op) or op.mnemonic == "JAM":
             return self._odd_jump(instruction, text)
         operand = f"0x{k:X}"
-        return f"{text}{{ {body(op, operand)} }}{self._leaves(instruction)}"
+        return f"{text}{{ {body(op, operand)} }}{self._leaves(instruction, left)}"
 
     def _odd_jump(self, instruction: Instruction, text: str) -> str:
         op, k = instruction.op, instruction.operand
@@ -232,7 +233,7 @@ class _Writer:
                 f"if (unlikely(budget < {len(block)})) {{ p.pc = 0x{address:04X}; goto interpret; }}",
                 f"budget -= {len(block)};",
             ]
-            lines += [self._instruction(instruction) for instruction in block]
+            lines += [self._instruction(one, len(block) - 1 - place) for place, one in enumerate(block)]
             last = block[-1]
             if last.op.mnemonic not in (*_ENDS, "JMP", "JSR"):
                 lines.append(self._go(last, last.next_address))

@@ -335,6 +335,7 @@ OUTLINE bool run_instructions(Console& s, Frame& f) {
     while (budget > 0 && !p.done) {
 #include "blocks.inc"
     interpret:
+        if (budget == 0) break;
         budget--;
 #include "interpreter.inc"
     next_block:;

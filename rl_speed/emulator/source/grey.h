@@ -2,6 +2,12 @@
 #pragma once
 #include "observe.h"
 
+// Loops over pixels: worth vectorising, unlike the processor, whose size would only grow.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O3")
+#endif
+
 struct Scratch {
     float row[MAX_ROWS][MAX_CELLS];  // each row of the picture resized along x
     i32 same_as[MAX_ROWS];           // the first of the rows above that are equal to this one
@@ -36,7 +42,7 @@ INLINE void grey_row(const GreyTable& t, const u8* from, u8* to) {
 }
 #endif
 
-INLINE void grey_picture(const GreyTable& t, const u8* picture, i32 rows, u8* grey) {
+OUTLINE void grey_picture(const GreyTable& t, const u8* picture, i32 rows, u8* grey) {
     for (i32 y = 0; y < rows; y++) {
         const u8* from = picture + y * PIXELS;
         u8* to = grey + y * PIXELS;
@@ -47,7 +53,7 @@ INLINE void grey_picture(const GreyTable& t, const u8* picture, i32 rows, u8* gr
     }
 }
 
-INLINE void raise_to(u8* target, const u8* other, i32 bytes) {
+OUTLINE void raise_to(u8* target, const u8* other, i32 bytes) {
     for (i32 k = 0; k < bytes; k++) target[k] = target[k] > other[k] ? target[k] : other[k];
 }
 
@@ -99,3 +105,7 @@ OUTLINE void resize(const Axis& columns, const Axis& lines, const u8* grey, Scra
         }
     }
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
