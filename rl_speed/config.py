@@ -183,6 +183,9 @@ class UpdateConfig(Section):
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast to bfloat16")
     compile: bool = Field(False, description="torch.compile the loss (needs a C++ compiler on the CPU)")
+    shards: int = Field(
+        1, ge=1, le=64, description="parts of a minibatch whose gradients are computed at once, on cores of their own"
+    )
     uint8_to_device: bool = Field(True, description="false: frames become float32 before they are transferred")
     slow_grads: bool = Field(False, description="the mistake to measure: autograd on in acting and targets")
     threads: int = Field(0, ge=0, le=1024, description="torch threads of the learner; 0: chosen from the cores")
@@ -287,6 +290,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"update.target_sync_gradient_steps = {self.update.target_sync_gradient_steps} must be a multiple "
                 f"of update.gradient_steps_per_batch = {self.update.gradient_steps_per_batch}"
+            )
+        if self.update.batch_size % self.update.shards or (self.update.shards > 1 and self.update.compile):
+            raise ValueError(
+                f"update.shards = {self.update.shards} must divide update.batch_size = {self.update.batch_size}, and "
+                f"goes together with update.compile = false only; set it to 1 or change those"
             )
         update = self.update
         ways = (update.anneal_gradient_steps > 0) + (update.anneal_returns is not None)

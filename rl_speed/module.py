@@ -14,6 +14,7 @@ from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig
 from rl_speed.network import QNetwork, value_of_both
 from rl_speed.records import Batch
+from rl_speed.shards import ShardedGradient
 from rl_speed.td import td_loss, td_target
 
 
@@ -43,6 +44,7 @@ class DQNModule(pl.LightningModule):
         self.compiled_loss: Callable[[Batch], tuple[Tensor, Tensor]] = (
             torch.compile(self.loss, dynamic=False) if config.update.compile else self.loss
         )
+        self._sharded = ShardedGradient(self.loss, config.update) if config.update.shards > 1 else None
 
     def forward(self, observation: Tensor) -> Tensor:
         """q_value [B, A] of the online network."""
@@ -85,8 +87,14 @@ class DQNModule(pl.LightningModule):
     def _gradient_step(self, minibatch: Batch) -> tuple[Tensor, Tensor]:
         optimizer: Any = self.optimizers()
         optimizer.zero_grad(set_to_none=True)
-        loss, error = self.compiled_loss(minibatch)
-        self.manual_backward(loss)
+        # Lightning's autocast lasts for the whole training_step and would go on with the bfloat16 copies of the weights
+        # that the first gradient step made.
+        torch.clear_autocast_cache()
+        if self._sharded is not None:
+            loss, error = self._sharded(minibatch, list(self.online_network.parameters()))
+        else:
+            loss, error = self.compiled_loss(minibatch)
+            self.manual_backward(loss)
         if self._config.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.online_network.parameters(), self._config.max_gradient_norm)
         optimizer.step()

@@ -79,6 +79,12 @@ class Batch:
         """Minibatch n, without the axis N."""
         return Batch(**{f.name: getattr(self, f.name)[n] for f in fields(self)})
 
+    def shard(self, number: int, of: int) -> Batch:
+        """Part `number` of a minibatch that is cut into `of` equal parts along B."""
+        size = self.action.shape[0] // of
+        part = slice(number * size, (number + 1) * size)
+        return Batch(**{f.name: getattr(self, f.name)[part] for f in fields(self)})
+
     @property
     def gradient_steps(self) -> int:
         """N: gradient steps in this batch."""

@@ -44,6 +44,7 @@ from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig
 from rl_speed.dataset import ExperienceDataset
 from rl_speed.envs import make_env
+from rl_speed.emulator.compiler import CompilerMissing, find_compiler
 from rl_speed.errors import ConfigError, UserError
 from rl_speed.evaluation import play_games
 from rl_speed.generators.in_process import InProcessGenerator
@@ -128,6 +129,18 @@ class CloseGenerator(Callback):
         self._generator.close()
 
 
+def _with_playable_backend(config: RunConfig, console: Console) -> RunConfig:
+    """The configuration, with ale-py instead of our own emulator where that cannot be compiled."""
+    if config.envs.backend != "native":
+        return config
+    try:
+        find_compiler()
+    except CompilerMissing as error:
+        print_plain(console, f"{error} ale-py plays instead.")
+        return config.model_copy(update={"envs": config.envs.model_copy(update={"backend": "ale_vector"})})
+    return config
+
+
 def build(
     config: RunConfig,
     preset: str,
@@ -149,11 +162,14 @@ def build(
         version: number of the run's folder; None: the next free one.
     """
     device = _device(config)
+    if device.type != "cpu" and config.update.shards > 1:
+        raise ConfigError(f"update.shards = {config.update.shards} is for the CPU; set it to 1, or trainer.device to cpu")
     threads = plan_threads(config, usable_cores())
     torch.set_num_threads(threads.learner)
     if config.update.compile and not has_cpp_compiler():
         print_plain(console, "no C++ compiler found, so the update is not compiled; install g++ to make it faster")
         config = config.model_copy(update={"update": config.update.model_copy(update={"compile": False})})
+    config = _with_playable_backend(config, console)
     rank = int(os.environ.get("LOCAL_RANK", "0"))
     attempt = 0 if resume is None else 1 + read_model(resume)["global_step"]
     seeds = _seeds(config, rank, attempt)

@@ -38,11 +38,9 @@ AGREEMENT = [
 ]
 
 
-@pytest.mark.parametrize("settings", AGREEMENT, ids=[str(index) for index in range(len(AGREEMENT))])
-def test_classic_and_vector_backends_give_the_same(settings):
+def agree(names, settings, can_resume):
     backends = [
-        make_env(EnvsConfig(backend=name, reseed_env_steps=100, **settings), 2, seed=5, threads=1)
-        for name in ("classic", "ale_vector")
+        make_env(EnvsConfig(backend=name, reseed_env_steps=100, **settings), 2, 5, 1, can_resume) for name in names
     ]
     (first_frame, first), (second_frame, second) = (play(env, 320) for env in backends)
     np.testing.assert_array_equal(first_frame, second_frame)
@@ -51,6 +49,29 @@ def test_classic_and_vector_backends_give_the_same(settings):
         assert any(answer.truncated.any() or answer.terminated.any() for answer in first)
     for env in backends:
         env.close()
+
+
+@pytest.mark.parametrize("settings", AGREEMENT, ids=[str(index) for index in range(len(AGREEMENT))])
+def test_classic_and_vector_backends_give_the_same(settings):
+    agree(("classic", "ale_vector"), settings, can_resume=True)
+
+
+# Our own emulator never starts a game from a fresh seed: it can save its consoles.
+@pytest.mark.parametrize(
+    "settings",
+    [
+        AGREEMENT[0],
+        pytest.param(AGREEMENT[2], marks=pytest.mark.slow),
+        AGREEMENT[3],
+        *[
+            pytest.param(settings, marks=pytest.mark.slow)
+            for settings in (*AGREEMENT[4:], {"game": "qbert", "frame_skip": 2}, {"game": "adventure"})
+        ],
+    ],
+    ids=str,
+)
+def test_own_emulator_and_vector_backend_give_the_same(settings):
+    agree(("ale_vector", "native"), settings, can_resume=False)
 
 
 def test_frames_are_those_of_ale_pys_own_env():
@@ -72,7 +93,9 @@ def test_frames_are_those_of_ale_pys_own_env():
     other.close()
 
 
-@pytest.mark.parametrize("backend", [pytest.param("classic", marks=pytest.mark.slow), "ale_vector"])
+@pytest.mark.parametrize(
+    "backend", [pytest.param("classic", marks=pytest.mark.slow), "ale_vector", pytest.param("native", marks=pytest.mark.slow)]
+)
 def test_games_come_back_bit_for_bit(backend):
     # Short episodes and frequent fresh seeds: the journals of the envs have different lengths.
     config = EnvsConfig(
@@ -95,7 +118,7 @@ def test_envs_do_not_start_alike():
     env.close()
 
 
-@pytest.mark.parametrize("backend", ["classic", "ale_vector"])
+@pytest.mark.parametrize("backend", ["classic", "ale_vector", pytest.param("native", marks=pytest.mark.slow)])
 def test_a_lost_life_does_not_end_the_game(backend):
     env = make_env(EnvsConfig(backend=backend, game="breakout"), 1, seed=1, threads=1)
     env.reset()
@@ -111,7 +134,7 @@ def test_a_lost_life_does_not_end_the_game(backend):
     env.close()
 
 
-@pytest.mark.parametrize("backend", ["classic", "ale_vector"])
+@pytest.mark.parametrize("backend", ["classic", "ale_vector", "native"])
 def test_closing_twice_is_allowed(backend):
     env = make_env(EnvsConfig(backend=backend), 1, seed=1, threads=1)
     env.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig, load_config
+from rl_speed.emulator.compiler import CompilerMissing, find_compiler
 from rl_speed.envs import make_env
 from rl_speed.machine import usable_cores
 from rl_speed.module import DQNModule
@@ -76,7 +78,11 @@ def calibrate(seconds: float) -> dict[str, Any]:
     bf16_factor = _update(fast, False, 1, seconds) / _update(fast, True, 1, seconds)
     thread_factor = _update(baseline, False, 1, seconds) / _update(baseline, False, cores, seconds)
     env_seconds = {}
-    for backend in ("classic", "ale_vector"):
+    backends = ["classic", "ale_vector"]
+    with contextlib.suppress(CompilerMissing):
+        find_compiler()
+        backends.append("native")
+    for backend in backends:
         config = load_config("baseline", [f"envs.backend={backend}"]).envs
         env = make_env(config, 4, 0, 1)
         env.reset()

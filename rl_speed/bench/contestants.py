@@ -180,7 +180,11 @@ def env_only() -> list[Contestant]:
             f"env {backend}", "env_only", "env", "baseline", (count, f"envs.backend={backend}"),
             about=f"this project's VectorEnv over {what}",
         )
-        for backend, what in (("classic", "Gymnasium's AtariEnv, one at a time"), ("ale_vector", "ale-py's vector env"))
+        for backend, what in (
+            ("classic", "Gymnasium's AtariEnv, one at a time"),
+            ("ale_vector", "ale-py's vector env"),
+            ("native", "its own emulator"),
+        )
     ]  # fmt: skip
     theirs = [
         ("gymnasium sync", "gymnasium_sync", "gymnasium", "AtariPreprocessing and FrameStackObservation"),

@@ -83,9 +83,9 @@ def expected_seconds(
     threads, own_threads = plan_threads(reference, cores), plan_threads(config, cores)
     own_bf16 = calibration["bf16_factor"] if config.update.precision == "bf16" else 1.0
     bf16 = calibration["bf16_factor"] if reference.update.precision == "bf16" else 1.0
-    one_thread = cost["update"] * _thread_gain(threads.learner, cores, calibration) * bf16
+    one_thread = cost["update"] * _thread_gain(threads.learner * reference.update.shards, cores, calibration) * bf16
     one_thread *= update_work(config) / update_work(reference) / own_bf16
-    update = one_thread / _thread_gain(own_threads.learner, cores, calibration)
+    update = one_thread / _thread_gain(own_threads.learner * config.update.shards, cores, calibration)
     data = batch_bytes(config) / batch_bytes(reference)
     rest = cost["replay"] * data + cost["other"] * env_steps_per_batch(reference) / env_steps_per_batch(config)
     if not config.update.uint8_to_device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from rl_speed.envs import make_env
 from rl_speed.generators.player import Player, RolloutSpace
 from rl_speed.network import QNetwork
 from rl_speed.policy import EpsilonGreedyPolicy
+
+ACTOR_NICENESS = 10
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,9 @@ def run_actor(plan: ActorPlan, connection: Connection) -> None:
 def _play(plan: ActorPlan, connection: Connection) -> None:
     config = plan.config
     torch.set_num_threads(config.actors.threads)
+    if config.update.shards > 1 and hasattr(os, "nice"):
+        # The shards of a minibatch wait for each other: one that has lost its core to an actor stops them all.
+        os.nice(ACTOR_NICENESS)
     network = QNetwork(
         config.network,
         config.envs.frame_stack,

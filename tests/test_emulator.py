@@ -1,0 +1,350 @@
+"""The emulator against ale-py and against what is recorded of it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from rl_speed.cli import app
+from rl_speed.emulator import compiler
+from rl_speed.emulator.compiler import CompilerMissing, find_compiler, library_path
+from rl_speed.emulator.consoles import Consoles, ConsoleSettings
+from rl_speed.emulator.games import find_game, game_names, read_rom
+from rl_speed.emulator.instructions import OPCODES, interpreter
+from rl_speed.emulator.rules import rule_source
+from rl_speed.emulator.verify import first_difference, golden, make_ale, verify
+from rl_speed.errors import UserError
+from tests.roms import HOST_GAME, cpu_program, tia_program
+
+# One of each cartridge type, and the games with two pictures, grey-out, paddles, swapped ports and PAL.
+VARIED = [
+    "pong", "space_invaders", "asterix", "elevator_action", "crossbow", "klax", "montezuma_revenge", "robotank",
+    "pitfall2", "qbert", "tic_tac_toe_3d", "kaboom", "surround", "adventure", "journey_escape", "up_n_down",
+]  # fmt: skip
+
+
+def console(game="pong", **arguments):
+    return Consoles(find_game(game), **{"recompile": False, **arguments})
+
+
+@pytest.fixture(scope="module")
+def pong():
+    consoles = console(num_consoles=3, threads=2)
+    yield consoles
+    consoles.close()
+
+
+# --- facts ---
+
+
+def test_every_game_of_the_table_has_a_rom_with_the_recorded_checksum():
+    names = game_names()
+    assert len(names) == 104
+    for name in names:
+        game = find_game(name)
+        rom = read_rom(game)
+        assert len(rom) == game.facts["size"]
+        assert game.facts["default_mode"] in game.modes
+
+
+def test_every_rule_is_understood():
+    for name in game_names():
+        text = find_game(name).rule_source()
+        assert text.count("{") == text.count("}")
+        assert "rule_program" in text
+
+
+def test_rule_language():
+    text = rule_source(
+        {
+            "rule": {
+                "init": {"lives": 3},
+                "step": "delta(bcd(2,1)); if (ram[4] == 0x80) { terminal = 1 } else { x = count(0,1, it > 2) }",
+                "lives": "terminal ? 0 : lives",
+            },
+            "mode_select": "while (ram[1] != m) { select(2) } reset()",
+            "starting_actions": [["FIRE", 16]],
+        }
+    )
+    assert "(1 * bcd(s.ram[2]) + 100 * bcd(s.ram[1]))" in text
+    assert "if (s.ram[4] == 0x80) { s.rule[2] = 1; } else { s.rule[4] = ((s.ram[0] > 2 ? 1 : 0) + " in text
+    assert "return s.rule[2] ? 0 : s.rule[3];" in text
+    assert "while ((s.ram[1] != m) && s.frames_left > 0) { select_held(e, 2); }" in text
+    assert "k < 16; k++) rule_frame(e, 1);" in text
+
+
+def test_opcode_table():
+    assert [op.code for op in OPCODES] == list(range(256))
+    assert interpreter().count("case 0x") == 256
+    by_name = {(op.mnemonic, op.mode): op for op in OPCODES}
+    assert by_name["LDA", "abx"].page_penalty and not by_name["STA", "abx"].page_penalty
+    assert (by_name["JSR", "abs"].length, by_name["BRK", "imp"].length, by_name["LDA", "imm"].length) == (3, 1, 2)
+
+
+# --- equality ---
+
+
+def test_pong_gives_the_recorded_hashes(pong):
+    expected = find_game("pong").facts["golden"]
+    assert golden(find_game("pong"), pong) == expected
+
+
+def test_pong_equals_ale():
+    verdict = verify("pong", frames=600, seed=1, sticky_probability=0.25, full_actions=True, recompile=False)
+    assert verdict.differences == []
+    assert verdict.frames == 600
+
+
+def test_a_difference_is_found_and_named(pong):
+    ale = make_ale(find_game("pong"), 0, 0.0)
+    pong.load(1, seed=0)
+    assert first_difference(ale, pong.look(1)) == []
+    pong.poke(5, pong.look(1).ram[5] ^ 1, index=1)
+    assert first_difference(ale, pong.look(1))[0].startswith("RAM byte 5 is ")
+    pong.act(0, index=1)
+    assert any(text.startswith("frame number is 1, ale-py has 0") for text in first_difference(ale, pong.look(1)))
+
+
+def test_saved_consoles_go_on_as_if_nothing_had_happened(pong):
+    rng = np.random.default_rng(0)
+    pong.seed(np.array([3, 4, 5]))
+    for _ in range(40):
+        pong.step(rng.integers(6, size=3))
+    saved = pong.save()
+    actions = rng.integers(6, size=(60, 3))
+    first = [(step.observation.copy(), step.reward) for step in (pong.step(row) for row in actions)]
+    pong.seed(np.array([9, 9, 9]))
+    pong.restore(saved)
+    for row, (observation, reward) in zip(actions, first, strict=True):
+        step = pong.step(row)
+        np.testing.assert_array_equal(step.observation, observation)
+        np.testing.assert_array_equal(step.reward, reward)
+
+
+def test_a_console_does_not_depend_on_the_others(pong):
+    rng = np.random.default_rng(1)
+    actions = rng.integers(6, size=(80, 3))
+    first = pong.seed(np.array([11, 12, 13])).observation
+    together = np.stack([pong.step(row).observation for row in actions])
+    for index in range(3):
+        alone = console()
+        np.testing.assert_array_equal(alone.seed(np.array([11 + index])).observation[0], first[index])
+        for time in range(80):
+            np.testing.assert_array_equal(alone.step(actions[time, index : index + 1]).observation[0], together[time, index])
+        alone.close()
+
+
+def test_only_masked_consoles_are_seeded(pong):
+    pong.seed(np.array([1, 2, 3]))
+    before = pong.save()
+    pong.seed(np.array([7, 7, 7]), mask=np.array([False, True, False]))
+    after = pong.save()
+    for name in before:
+        np.testing.assert_array_equal(before[name][[0, 2]], after[name][[0, 2]])
+    assert (before["generators"][1] != after["generators"][1]).any()
+
+
+def differences_on(rom, seed, folder, frames=15):
+    path = folder / f"{HOST_GAME}.bin"
+    path.write_bytes(rom)
+    ours = console(HOST_GAME, rom=rom)
+    ours.load(seed=0)
+    ale = make_ale(find_game(HOST_GAME), 0, 0.0, rom=str(path))
+    actions = np.random.default_rng(seed).integers(18, size=frames)
+    found = first_difference(ale, ours.look())
+    import ale_py
+
+    for action in actions:
+        if found:
+            break
+        ale.act(ale_py.Action(int(action)))
+        ours.act(int(action))
+        found = first_difference(ale, ours.look())
+    ours.close()
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_own_programs_for_the_tia(seed, tmp_path):
+    assert differences_on(tia_program(seed, 262 if seed % 3 else 312), seed, tmp_path) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_own_programs_for_the_processor(seed, tmp_path):
+    assert differences_on(cpu_program(seed), seed, tmp_path) == []
+
+
+@pytest.mark.slow
+def test_many_own_programs(tmp_path):
+    for seed in range(100, 180):
+        assert differences_on(tia_program(seed, 262 if seed % 3 else 312), seed, tmp_path) == [], f"tia {seed}"
+        assert differences_on(cpu_program(seed), seed, tmp_path) == [], f"cpu {seed}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIED)
+def test_varied_games_give_the_recorded_hashes(name):
+    consoles = Consoles(find_game(name))
+    assert golden(find_game(name), consoles) == find_game(name).facts["golden"]
+    consoles.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sticky", [0.0, 0.25])
+@pytest.mark.parametrize("full", [False, True])
+def test_pong_equals_ale_for_long(sticky, full):
+    verdict = verify("pong", frames=30_000, seed=2, sticky_probability=sticky, full_actions=full)
+    assert verdict.differences == []
+    assert verdict.ends > 0
+
+
+@pytest.mark.slow
+def test_recompiled_and_interpreted_code_agree_on_poked_ram():
+    rng = np.random.default_rng(0)
+    for name in ("pong", "montezuma_revenge", "crossbow"):
+        both = [console(name, recompile=recompile) for recompile in (False, True)]
+        for one in both:
+            one.load(seed=0)
+        for frame in range(3000):
+            action = int(rng.integers(18))
+            if frame % 7 == 0:
+                place, value = int(rng.integers(128)), int(rng.integers(256))
+                for one in both:
+                    one.poke(place, value)
+            for one in both:
+                one.act(action)
+                if one.is_over():
+                    one.reset_game()
+            first, second = (one.look() for one in both)
+            np.testing.assert_array_equal(first.ram, second.ram, err_msg=f"{name} frame {frame}")
+            np.testing.assert_array_equal(first.screen, second.screen, err_msg=f"{name} frame {frame}")
+            assert first.registers == second.registers
+        for one in both:
+            one.close()
+
+
+SANITIZED = """
+import sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from roms import HOST_GAME
+from rl_speed.emulator.consoles import Consoles
+from rl_speed.emulator.games import find_game
+rng = np.random.default_rng(0)
+for seed in range(12):
+    rom = bytearray(rng.integers(256, size=4096, dtype=np.uint8).tobytes())
+    rom[0xFFC:0x1000] = bytes([0, 0xF0, 0, 0xF0]) if seed % 3 else bytes([0x80, 0, 0x80, 0])
+    one = Consoles(find_game(HOST_GAME), rom=bytes(rom), recompile=False, extra_flags=tuple(sys.argv[2:]))
+    one.load(seed=seed)
+    for frame in range(20):
+        state = one.state["console"][0]
+        one.poke(int(rng.integers(128)), int(rng.integers(256)))
+        one.act(int(rng.integers(18)))
+        one.look()
+    one.close()
+one = Consoles(find_game("pong"), 2, recompile=False, extra_flags=tuple(sys.argv[2:]))
+one.seed(np.array([0, 1]))
+for step in range(30):
+    one.poke(int(rng.integers(128)), int(rng.integers(256)), index=step % 2)
+    one.step(rng.integers(6, size=2))
+one.close()
+print("fine")
+"""
+
+
+@pytest.mark.slow
+def test_nothing_outside_a_consoles_memory_is_touched(tmp_path):
+    command = find_compiler()
+    asan = subprocess.run([*command, "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    if not os.path.isabs(asan):
+        pytest.skip("this compiler has no address sanitizer")
+    flags = ["-fsanitize=address,bounds", "-fno-sanitize-recover=all", "-g1"]
+    environment = {**os.environ, "LD_PRELOAD": asan, "ASAN_OPTIONS": "detect_leaks=0"}
+    script = tmp_path / "script.py"
+    script.write_text(SANITIZED)
+    folder = os.path.dirname(__file__)
+    done = subprocess.run([sys.executable, script, folder, *flags], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip().endswith("fine")
+
+
+# --- what the user can do wrong ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"num_consoles": 0}, ["num_envs", "0", "1 to 65,536"]),
+        ({"num_consoles": 70_000}, ["num_envs", "70000", "1 to 65,536"]),
+        ({"settings": ConsoleSettings(mode=77)}, ["mode", "77", "pong"]),
+        ({"settings": ConsoleSettings(difficulty=9)}, ["difficulty", "9", "pong"]),
+    ],
+)
+def test_impossible_consoles_are_refused(arguments, words):
+    with pytest.raises(UserError) as error:
+        console(**arguments)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_unknown_game():
+    with pytest.raises(UserError, match="no game 'pongg'; did you mean pong"):
+        find_game("pongg")
+
+
+def test_wrong_rom(tmp_path):
+    path = tmp_path / "pong.bin"
+    path.write_bytes(bytes(2048))
+    with pytest.raises(UserError, match=r"pong\.bin has MD5 .* but pong has"):
+        read_rom(find_game("pong"), path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_rom(find_game("pong"), tmp_path / "none.bin")
+
+
+def test_no_compiler(monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
+    monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: None)
+    find_compiler.cache_clear()
+    with pytest.raises(CompilerMissing, match="install g\\+\\+ or clang, or run `pip install ziglang`"):
+        find_compiler()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(CompilerMissing, match="CXX: there is no command 'no-such-compiler'"):
+        find_compiler()
+    find_compiler.cache_clear()
+
+
+def test_unwritable_cache(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="set XDG_CACHE_HOME to a folder that can"):
+        library_path({}, {})
+
+
+# --- commands ---
+
+
+def test_verify_command():
+    result = CliRunner().invoke(app, ["emulator", "verify", "pong", "--frames", "100", "--interpret"])
+    assert result.exit_code == 0
+    assert "pong: equal over 100 frames and 0 game ends" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["verify"], ["verify", "pong", "--all"], ["verify", "pongg"], ["bench", "pong", "--num-envs", "x"]]
+)
+def test_commands_refuse_what_they_cannot_do(arguments):
+    assert isinstance(CliRunner().invoke(app, ["emulator", *arguments]).exception, UserError)
+
+
+@pytest.mark.slow
+def test_bench_command(tmp_path):
+    path = tmp_path / "bench.json"
+    arguments = ["--num-envs", "2", "--seconds", "0.1", "--repeats", "1", "--json", str(path)]
+    assert CliRunner().invoke(app, ["emulator", "bench", "pong", *arguments]).exit_code == 0
+    rows = json.loads(path.read_text())["rows"]
+    assert {row["engine"] for row in rows} >= {"native-cpu", "ale-vector"}
+    assert all(row["frames_per_second"] == pytest.approx(4 * row["env_steps_per_second"]) for row in rows)

@@ -1,0 +1,79 @@
+"""The gradient step: several in one training_step, and in parts on several cores."""
+
+import pytest
+import torch
+
+from rl_speed.clock import StageClock
+from rl_speed.config import load_config
+from rl_speed.errors import ConfigError
+from rl_speed.module import DQNModule
+from rl_speed.records import Batch
+
+CHANGES = ["update.batch_size=8", "envs.image_height=42", "envs.image_width=42", "update.shards=1"]
+
+
+def make_module(*changes):
+    torch.manual_seed(0)
+    config = load_config("smoke", [*CHANGES, *changes])
+    module = DQNModule(config, 3, StageClock())
+    optimizer = torch.optim.SGD(module.online_network.parameters(), lr=0.1)
+    module.optimizers = lambda: optimizer
+    module.manual_backward = lambda loss: loss.backward()
+    return module
+
+
+def make_batch(gradient_steps, size=8, stack=2):
+    draw = torch.Generator().manual_seed(1)
+    shape = (gradient_steps, size)
+
+    def observation():
+        frames = torch.randint(0, 256, (*shape, 42, 42, stack), dtype=torch.uint8, generator=draw)
+        return frames.movedim(-1, 2)
+
+    valid = torch.ones(shape, dtype=torch.bool)
+    valid[:, :3] = False  # more in the first half than in the second
+    return Batch(
+        observation(),
+        torch.randint(0, 3, shape, generator=draw),
+        torch.randn(shape, generator=draw),
+        torch.full(shape, 0.9),
+        observation(),
+        valid,
+        torch.rand(shape, generator=draw),
+        torch.zeros(shape, dtype=torch.int64),
+    )
+
+
+def weights(module):
+    return torch.cat([parameter.detach().flatten() for parameter in module.online_network.parameters()])
+
+
+def test_a_second_gradient_step_under_autocast_uses_the_weights_of_the_first():
+    batch = make_batch(2)
+    together, apart = make_module(), make_module()
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = together.training_step(batch, 0)["loss"]
+    for n in range(2):
+        part = Batch(**{name: getattr(batch, name)[n : n + 1] for name in batch.__dataclass_fields__})
+        with torch.autocast("cpu", torch.bfloat16):
+            assert apart.training_step(part, n)["loss"][0] == losses[n]
+    assert torch.equal(weights(together), weights(apart))
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_shards_give_the_gradient_of_the_whole(shards, precision):
+    batch = make_batch(2)
+    whole, parts = make_module(), make_module(f"update.shards={shards}", f"update.precision={precision}")
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        expected, found = whole.training_step(batch, 0), parts.training_step(batch, 0)
+    tolerance = 1e-5 if precision == "fp32" else 2e-2
+    torch.testing.assert_close(found["td_error"], expected["td_error"], rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(found["loss"], expected["loss"], rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(weights(parts), weights(whole), rtol=tolerance, atol=tolerance)
+
+
+def test_shards_that_do_not_fit_are_refused():
+    for change in ("update.shards=3", "update.compile=true"):
+        with pytest.raises(ConfigError, match=r"update\.shards = \d must divide update\.batch_size = 8"):
+            load_config("smoke", [*CHANGES, "update.shards=2", change])
