@@ -43,8 +43,8 @@ from rl_speed.checkpoint import (
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig
 from rl_speed.dataset import ExperienceDataset
+from rl_speed.emulator.compiler import CompilerMissingError, find_compiler
 from rl_speed.envs import make_env
-from rl_speed.emulator.compiler import CompilerMissing, find_compiler
 from rl_speed.errors import ConfigError, UserError
 from rl_speed.evaluation import play_games
 from rl_speed.generators.in_process import InProcessGenerator
@@ -135,7 +135,7 @@ def _with_playable_backend(config: RunConfig, console: Console) -> RunConfig:
         return config
     try:
         find_compiler()
-    except CompilerMissing as error:
+    except CompilerMissingError as error:
         print_plain(console, f"{error} ale-py plays instead.")
         return config.model_copy(update={"envs": config.envs.model_copy(update={"backend": "ale_vector"})})
     return config
@@ -163,7 +163,9 @@ def build(
     """
     device = _device(config)
     if device.type != "cpu" and config.update.shards > 1:
-        raise ConfigError(f"update.shards = {config.update.shards} is for the CPU; set it to 1, or trainer.device to cpu")
+        raise ConfigError(
+            f"update.shards = {config.update.shards} is for the CPU; set it to 1, or trainer.device to cpu"
+        )
     threads = plan_threads(config, usable_cores())
     torch.set_num_threads(threads.learner)
     if config.update.compile and not has_cpp_compiler():

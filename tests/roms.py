@@ -115,7 +115,9 @@ def cpu_program(seed: int, longest: int = 700) -> bytes:
             program.add(0xA9, int(rng.integers(0x80, 0xF0)), 0x85, 0xA0, 0xA9, 0x00, 0x85, 0xA1)
             program.add(op.code, 0xA0)
         elif op.operand_bytes == 2:
-            target = int(rng.choice([0x80 + rng.integers(100), 0x0284 + rng.integers(4), 0x0294 + rng.integers(4), 0xF010]))
+            target = int(
+                rng.choice([0x80 + rng.integers(100), 0x0284 + rng.integers(4), 0x0294 + rng.integers(4), 0xF010])
+            )
             program.add(op.code, target & 0xFF, target >> 8)
         elif op.mode in ("zp", "zpx", "zpy"):
             program.add(op.code, int(rng.integers(0x80, 0xF0)))

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rl_speed.cli import app
 from rl_speed.emulator import compiler
-from rl_speed.emulator.compiler import CompilerMissing, find_compiler, library_path
+from rl_speed.emulator.compiler import CompilerMissingError, find_compiler, library_path
 from rl_speed.emulator.consoles import Consoles, ConsoleSettings
 from rl_speed.emulator.games import find_game, game_names, read_rom
 from rl_speed.emulator.instructions import OPCODES, interpreter
@@ -81,7 +81,8 @@ def test_opcode_table():
     assert [op.code for op in OPCODES] == list(range(256))
     assert interpreter().count("case 0x") == 256
     by_name = {(op.mnemonic, op.mode): op for op in OPCODES}
-    assert by_name["LDA", "abx"].page_penalty and not by_name["STA", "abx"].page_penalty
+    assert by_name["LDA", "abx"].page_penalty
+    assert not by_name["STA", "abx"].page_penalty
     assert (by_name["JSR", "abs"].length, by_name["BRK", "imp"].length, by_name["LDA", "imm"].length) == (3, 1, 2)
 
 
@@ -134,7 +135,9 @@ def test_a_console_does_not_depend_on_the_others(pong):
         alone = console()
         np.testing.assert_array_equal(alone.seed(np.array([11 + index])).observation[0], first[index])
         for time in range(80):
-            np.testing.assert_array_equal(alone.step(actions[time, index : index + 1]).observation[0], together[time, index])
+            np.testing.assert_array_equal(
+                alone.step(actions[time, index : index + 1]).observation[0], together[time, index]
+            )
         alone.close()
 
 
@@ -309,10 +312,10 @@ def test_no_compiler(monkeypatch):
     monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
     monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: None)
     find_compiler.cache_clear()
-    with pytest.raises(CompilerMissing, match="install g\\+\\+ or clang, or run `pip install ziglang`"):
+    with pytest.raises(CompilerMissingError, match="install g\\+\\+ or clang, or run `pip install ziglang`"):
         find_compiler()
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(CompilerMissing, match="CXX: there is no command 'no-such-compiler'"):
+    with pytest.raises(CompilerMissingError, match="CXX: there is no command 'no-such-compiler'"):
         find_compiler()
     find_compiler.cache_clear()
 

@@ -94,7 +94,8 @@ def test_frames_are_those_of_ale_pys_own_env():
 
 
 @pytest.mark.parametrize(
-    "backend", [pytest.param("classic", marks=pytest.mark.slow), "ale_vector", pytest.param("native", marks=pytest.mark.slow)]
+    "backend",
+    [pytest.param("classic", marks=pytest.mark.slow), "ale_vector", pytest.param("native", marks=pytest.mark.slow)],
 )
 def test_games_come_back_bit_for_bit(backend):
     # Short episodes and frequent fresh seeds: the journals of the envs have different lengths.

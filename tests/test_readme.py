@@ -49,6 +49,10 @@ def test_the_commands_run(tmp_path):
             rungs = [] if "baseline" in arguments else ["smoke"]
             arguments = [text for text in arguments if text not in ("--peers", "--sweep", "all")]
             arguments += [*rungs, "--seconds-per-rung", "1", "--repeats", "1", "--warmup-seconds", "0.5"]
+        if arguments[:2] == ["emulator", "verify"]:
+            arguments += ["--frames", "100"]
+        if arguments[:2] == ["emulator", "bench"]:
+            arguments += ["--seconds", "0.1", "--repeats", "1"]
         answer = subprocess.run(
             [sys.executable, str(ROOT / "cli.py"), *arguments],
             cwd=tmp_path,

@@ -19,7 +19,8 @@ from rl_speed.threads import plan_threads
         ("actors", [], 8, 8, 1),
         ("actors", ["update.env_steps_per_gradient_step=24"], 8, 6, 1),
         ("fast_cpu", [], 1, 1, 1),
-        ("fast_cpu", [], 64, 8, 1),
+        ("fast_cpu", [], 2, 1, 1),
+        ("fast_cpu", [], 64, 4, 1),
         ("fast_cpu", ["update.threads=2"], 8, 2, 1),
     ],
 )

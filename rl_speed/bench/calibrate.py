@@ -12,7 +12,7 @@ import torch
 
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig, load_config
-from rl_speed.emulator.compiler import CompilerMissing, find_compiler
+from rl_speed.emulator.compiler import CompilerMissingError, find_compiler
 from rl_speed.envs import make_env
 from rl_speed.machine import usable_cores
 from rl_speed.module import DQNModule
@@ -79,7 +79,7 @@ def calibrate(seconds: float) -> dict[str, Any]:
     thread_factor = _update(baseline, False, 1, seconds) / _update(baseline, False, cores, seconds)
     env_seconds = {}
     backends = ["classic", "ale_vector"]
-    with contextlib.suppress(CompilerMissing):
+    with contextlib.suppress(CompilerMissingError):
         find_compiler()
         backends.append("native")
     for backend in backends:

@@ -38,7 +38,7 @@ FLAGS = (
 )
 
 
-class CompilerMissing(UserError):
+class CompilerMissingError(UserError):
     """There is no C++ compiler."""
 
 
@@ -53,17 +53,17 @@ def find_compiler() -> tuple[str, ...]:
     """The command of a C++ compiler: $CXX, one on the path, or the one in the package ziglang.
 
     Raises:
-        CompilerMissing: there is none.
+        CompilerMissingError: there is none.
     """
     chosen = os.environ.get("CXX")
     for name in [chosen] if chosen else ["c++", "g++", "clang++"]:
         if shutil.which(name):
             return (name,)
     if chosen:
-        raise CompilerMissing(f"CXX: there is no command {chosen!r}; name a C++ compiler, or unset CXX.")
+        raise CompilerMissingError(f"CXX: there is no command {chosen!r}; name a C++ compiler, or unset CXX.")
     if importlib.util.find_spec("ziglang") is not None:
         return (sys.executable, "-m", "ziglang", "c++")
-    raise CompilerMissing(
+    raise CompilerMissingError(
         "The emulator needs a C++ compiler and none was found: install g++ or clang, or run `pip install ziglang`."
     )
 
@@ -73,7 +73,9 @@ def _compiler_version(command: tuple[str, ...]) -> str:
     try:
         done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=False)
     except OSError as error:
-        raise CompilerMissing(f"CXX: {command[0]} does not start ({error.strerror}); install g++ or clang.") from error
+        raise CompilerMissingError(
+            f"CXX: {command[0]} does not start ({error.strerror}); install g++ or clang."
+        ) from error
     return done.stdout
 
 
@@ -93,15 +95,13 @@ def compile_library(
         extra_flags: for the compiler, after the usual ones.
 
     Raises:
-        CompilerMissing: there is no C++ compiler.
+        CompilerMissingError: there is no C++ compiler.
         UserError: it fails, or the cache cannot be written.
     """
     return ctypes.CDLL(str(library_path(generated, defines, extra_flags)))
 
 
-def library_path(
-    generated: Mapping[str, str], defines: Mapping[str, int], extra_flags: tuple[str, ...] = ()
-) -> Path:
+def library_path(generated: Mapping[str, str], defines: Mapping[str, int], extra_flags: tuple[str, ...] = ()) -> Path:
     """See compile_library: the file itself."""
     command = find_compiler()
     flags = [*FLAGS, *extra_flags, *(f"-D{name}={value}" for name, value in defines.items())]

@@ -252,9 +252,7 @@ class Consoles:
         buffer = (ctypes.c_ubyte * len(rom)).from_buffer_copy(rom)
         arrays = [_pointer(self.state[name]) for name in ("console", "generators", "pictures", "grey", "episode")]
         self._batch: ctypes.c_void_p | None = ctypes.c_void_p(
-            self._library.emulator_open(
-                self.num_consoles, threads, buffer, len(rom), ctypes.byref(settings), *arrays
-            )
+            self._library.emulator_open(self.num_consoles, threads, buffer, len(rom), ctypes.byref(settings), *arrays)
         )
 
     # --- as an agent sees them ---
@@ -343,7 +341,7 @@ class Consoles:
 
     def poke(self, address: int, value: int, index: int = 0) -> None:
         """Overwrites a byte of RAM."""
-        self._library.console_poke(self._batch, index, address, value)
+        self._library.console_poke(self._batch, index, int(address), int(value))
 
     def look(self, index: int = 0) -> Look:
         """The console as it is. The arrays are copies."""

@@ -103,7 +103,7 @@ def rom_path(game: Game) -> Path:
     """The game's ROM in the user's ale_py package."""
     import ale_py.roms
 
-    return Path(ale_py.roms.get_rom_path(game.name))
+    return Path(str(ale_py.roms.get_rom_path(game.name)))
 
 
 def read_rom(game: Game, path: Path | None = None) -> bytes:

@@ -81,7 +81,7 @@ def _window(step: Steps, actions: np.ndarray[Any, Any], seconds: float) -> float
     while (passed := time.perf_counter() - started) < seconds:
         step(actions[done % len(actions)])
         done += 1
-    return done * num_envs / passed
+    return float(done * num_envs / passed)
 
 
 def measure(

@@ -202,10 +202,12 @@ class _Writer:
             return text + f"p.software_interrupt({instruction.address}); goto next_block;"
         if op.mnemonic == "JAM":
             return text + f"p.pc = {instruction.next_address}; {body(op, '0')} goto next_block;"
-        return text + ("p.return_subroutine();" if op.mnemonic == "RTS" else "p.return_interrupt();") + " goto next_block;"
+        return (
+            text + ("p.return_subroutine();" if op.mnemonic == "RTS" else "p.return_interrupt();") + " goto next_block;"
+        )
 
     def _block(self, leader: tuple[int, int]) -> list[Instruction]:
-        block = []
+        block: list[Instruction] = []
         place = leader
         while place in self._found and (not block or place not in self._leaders):
             instruction = self._found[place]
@@ -238,7 +240,9 @@ class _Writer:
             if last.op.mnemonic not in (*_ENDS, "JMP", "JSR"):
                 lines.append(self._go(last, last.next_address))
             blocks.append("\n".join(lines))
-        return "\n".join(["switch ((code_bank(s, p.pc) << 16) | p.pc) {", *cases, "default: goto interpret;", "}", *blocks])
+        return "\n".join(
+            ["switch ((code_bank(s, p.pc) << 16) | p.pc) {", *cases, "default: goto interpret;", "}", *blocks]
+        )
 
 
 def blocks(cart: str, rom: bytes, coverage: UInt8Array) -> str:
