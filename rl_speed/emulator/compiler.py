@@ -85,7 +85,10 @@ def source_texts() -> dict[str, str]:
 
 
 def compile_library(
-    generated: Mapping[str, str], defines: Mapping[str, int], extra_flags: tuple[str, ...] = ()
+    generated: Mapping[str, str],
+    defines: Mapping[str, int],
+    extra_flags: tuple[str, ...] = (),
+    main: str = "batch.cpp",
 ) -> ctypes.CDLL:
     """The library for a game, compiled now or found in the cache.
 
@@ -93,36 +96,44 @@ def compile_library(
         generated: files made for the game, such as rule.inc, by name.
         defines: macros.
         extra_flags: for the compiler, after the usual ones.
+        main: the file of source/ that is compiled.
 
     Raises:
         CompilerMissingError: there is no C++ compiler.
         UserError: it fails, or the cache cannot be written.
     """
-    return ctypes.CDLL(str(library_path(generated, defines, extra_flags)))
+    return ctypes.CDLL(str(library_path(generated, defines, extra_flags, main)))
 
 
-def library_path(generated: Mapping[str, str], defines: Mapping[str, int], extra_flags: tuple[str, ...] = ()) -> Path:
+def library_path(
+    generated: Mapping[str, str],
+    defines: Mapping[str, int],
+    extra_flags: tuple[str, ...] = (),
+    main: str = "batch.cpp",
+) -> Path:
     """See compile_library: the file itself."""
     command = find_compiler()
     flags = [*FLAGS, *extra_flags, *(f"-D{name}={value}" for name, value in defines.items())]
-    parts = [*command, _compiler_version(command), platform.machine(), processor_name(), *flags]
+    parts = [*command, _compiler_version(command), platform.machine(), processor_name(), *flags, main]
     for name, text in sorted({**source_texts(), **generated}.items()):
         parts += [name, text]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     library = cache_folder() / f"{digest}.so"
     if not library.exists():
-        _compile(command, flags, generated, library)
+        _compile(command, flags, generated, main, library)
     return library
 
 
-def _compile(command: tuple[str, ...], flags: list[str], generated: Mapping[str, str], library: Path) -> None:
+def _compile(
+    command: tuple[str, ...], flags: list[str], generated: Mapping[str, str], main: str, library: Path
+) -> None:
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
             for name, text in generated.items():
                 (Path(folder) / name).write_text(text)
             made = Path(folder) / "emulator.so"
-            arguments = [*command, *flags, "-I", folder, "-I", str(SOURCE), str(SOURCE / "batch.cpp"), "-o", str(made)]
+            arguments = [*command, *flags, "-I", folder, "-I", str(SOURCE), str(SOURCE / main), "-o", str(made)]
             done = subprocess.run(arguments, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise UserError(

@@ -128,6 +128,42 @@ def _pointer(array: np.ndarray[Any, Any]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
+def c_settings(game: Game, given: ConsoleSettings) -> tuple[_Settings, list[str]]:
+    """The settings as the C++ source wants them, and the names of the agent's actions.
+
+    Raises:
+        UserError: a mode, difficulty or size that cannot be.
+    """
+    facts = game.facts
+    names = list(given.actions or game.minimal_actions)
+    mode = facts["default_mode"] if given.mode is None else given.mode
+    if mode not in game.modes:
+        raise UserError(f"mode: {game.name} has no mode {mode}; choose one of {game.modes}.")
+    if given.difficulty not in facts["difficulties"] and given.difficulty != 0:
+        raise UserError(
+            f"difficulty: {game.name} has no difficulty {given.difficulty}; choose one of {facts['difficulties']}."
+        )
+    if not (20 <= given.image_height <= 210 and 20 <= given.image_width <= _PIXELS):
+        size = f"{given.image_height} x {given.image_width}"
+        raise UserError(f"image: {size} pixels cannot be made; give 20 to 210 rows and 20 to {_PIXELS} columns.")
+    c = _Settings()
+    c.frame_skip, c.max_pool, c.noop_max = given.frame_skip, int(given.max_pool), given.noop_max
+    has_fire = "FIRE" in game.minimal_actions or not set(names) <= set(game.minimal_actions)
+    c.fire_on_reset = int(given.fire_on_reset and has_fire)
+    c.max_frames = given.max_frames
+    c.height, c.width = given.image_height, given.image_width
+    c.first_row, c.rows = given.first_row, given.rows or given.image_height - given.first_row
+    c.mode, c.difficulty = mode, given.difficulty
+    c.actions = len(names)
+    c.cache_starts = int(game.has_one_start and mode == facts["default_mode"] and given.difficulty == 0)
+    c.stickiness = float(np.float32(given.sticky_probability))
+    for index, name in enumerate(names):
+        c.action[index] = action_number(name)
+    greys = np.concatenate([grey_table(False), grey_table(True)])
+    ctypes.memmove(c.grey, greys.ctypes.data, 512)
+    return c, names
+
+
 class Consoles:
     """N consoles that play one game.
 
@@ -163,7 +199,7 @@ class Consoles:
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()
         self._rows = self.settings.rows or self.settings.image_height - self.settings.first_row
-        self.action_names = list(self.settings.actions or game.minimal_actions)
+        settings_in_c, self.action_names = c_settings(game, self.settings)
         own_rom = rom is None
         rom = read_rom(game, rom_path) if rom is None else rom
         generated = {"interpreter.inc": interpreter(), "rule.inc": game.rule_source()}
@@ -177,7 +213,7 @@ class Consoles:
         self._library = compile_library(generated, defines, extra_flags)
         self._library.emulator_open.restype = ctypes.c_void_p
         self._allocate()
-        self._open(rom, max(1, min(threads, num_consoles)))
+        self._open(rom, settings_in_c, max(1, min(threads, num_consoles)))
 
     @staticmethod
     def _coverage(game: Game, rom_path: Path | None) -> UInt8Array:
@@ -218,37 +254,7 @@ class Consoles:
         self._picture = np.zeros(_MAX_ROWS * _PIXELS, dtype=np.uint8)
         self._numbers = np.zeros(16, dtype=np.int32)
 
-    def _c_settings(self) -> _Settings:
-        given = self.settings
-        facts = self.game.facts
-        mode = facts["default_mode"] if given.mode is None else given.mode
-        if mode not in self.game.modes:
-            raise UserError(f"mode: {self.game.name} has no mode {mode}; choose one of {self.game.modes}.")
-        if given.difficulty not in facts["difficulties"] and given.difficulty != 0:
-            raise UserError(
-                f"difficulty: {self.game.name} has no difficulty {given.difficulty}; choose one of "
-                f"{facts['difficulties']}."
-            )
-        c = _Settings()
-        c.frame_skip, c.max_pool, c.noop_max = given.frame_skip, int(given.max_pool), given.noop_max
-        minimal = self.game.minimal_actions
-        has_fire = "FIRE" in minimal or not set(self.action_names) <= set(minimal)
-        c.fire_on_reset = int(given.fire_on_reset and has_fire)
-        c.max_frames = given.max_frames
-        c.height, c.width = given.image_height, given.image_width
-        c.first_row, c.rows = given.first_row, self._rows
-        c.mode, c.difficulty = mode, given.difficulty
-        c.actions = len(self.action_names)
-        c.cache_starts = int(self.game.has_one_start and mode == facts["default_mode"] and given.difficulty == 0)
-        c.stickiness = float(np.float32(given.sticky_probability))
-        for index, name in enumerate(self.action_names):
-            c.action[index] = action_number(name)
-        greys = np.concatenate([grey_table(False), grey_table(True)])
-        ctypes.memmove(c.grey, greys.ctypes.data, 512)
-        return c
-
-    def _open(self, rom: bytes, threads: int) -> None:
-        settings = self._c_settings()
+    def _open(self, rom: bytes, settings: _Settings, threads: int) -> None:
         buffer = (ctypes.c_ubyte * len(rom)).from_buffer_copy(rom)
         arrays = [_pointer(self.state[name]) for name in ("console", "generators", "pictures", "grey", "episode")]
         self._batch: ctypes.c_void_p | None = ctypes.c_void_p(

@@ -67,3 +67,67 @@ INLINE void make_axis(Axis& axis, i32 pixels, i32 cells, bool few_widths) {
         }
     }
 }
+
+// --- a game's start ---
+
+INLINE i32 draw_noops(Env& e, const Settings& set) {
+    return set.noop_max > 0 ? (i32)(((u64)random_draw(e.g.noop) * (u64)set.noop_max) >> 32) : 0;
+}
+
+// A new game: FIRE where it is asked for, which counts as one of the no-ops that were drawn.
+OUTLINE void play_start(Env& e, const Settings& set, i32 drawn) {
+    reset_game(e, set.stickiness);
+    const i32 fired = set.fire_on_reset ? 1 : 0;
+    if (fired) act(e, ACTION_FIRE, set.stickiness);
+    for (i32 k = 0; k < drawn - fired; k++) {
+        act(e, ACTION_NOOP, set.stickiness);
+        if (game_over(e.s)) reset_game(e, set.stickiness);
+    }
+}
+
+// --- a step ---
+
+// What the frames of a step came to; `captured` of its last two pictures count.
+struct Frames {
+    i32 reward, captured, terminated, truncated;
+};
+
+// A step that must be run again, exactly: what is wrong with a picture matters only to those who look.
+INLINE bool stopped(const Env& e, bool seen) { return (e.cut && seen) || e.inexact; }
+
+OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 action, bool careful, bool seen) {
+    Frames out = {0, 0, 0, 0};
+    for (i32 k = 0; k < set.frame_skip; k++) {
+        bool wanted = seen && k >= set.frame_skip - 2;
+        e.drawing = careful ? DRAW_EXACTLY : wanted ? DRAW_LINES : DRAW_NOTHING;
+        out.reward += act(e, action, set.stickiness);
+        episode.elapsed++;
+        out.terminated = game_over(e.s);
+        out.truncated = !out.terminated && episode.elapsed >= set.max_frames;
+        if (out.terminated || out.truncated || (!careful && stopped(e, seen))) return out;
+        if (wanted) out.captured++;
+    }
+    return out;
+}
+
+INLINE Frames play_step(Env& e, Episode& episode, const Settings& set, i32 action, bool seen) {
+    Console& s = e.s;
+    const u32 sticky = e.g.sticky[624];
+    // A second run draws the same random numbers again, so it is not possible where they are about to be renewed.
+    bool careful = s.careful || sticky + 2 * (u32)set.frame_skip > 624;
+    const Console kept = s;
+    const Episode kept_episode = episode;
+    Frames frames;
+    for (;;) {
+        frames = run_frames(e, episode, set, action, careful, seen);
+        if (careful || !stopped(e, seen)) return frames;
+        // A picture that is cut off shows what earlier frames, or the piece drawn last, left there. Such a step stops
+        // and is run once more with everything drawn, and from then on this console always is. The frames before the
+        // one that was cut off draw over all that the first run left.
+        s = kept;
+        episode = kept_episode;
+        e.g.sticky[624] = sticky;
+        s.careful = 1;
+        careful = true;
+    }
+}

@@ -57,8 +57,7 @@ static void keep_start(Batch& b, i32 index, Start& start, i32 frames, i32 resets
 static void start_episode(Batch& b, i32 index, i32 thread) {
     const Settings& set = b.settings;
     Env e = b.env(index, thread, DRAW_EXACTLY);
-    i32 drawn = 0;
-    if (set.noop_max > 0) drawn = (i32)(((u64)random_draw(e.g.noop) * (u64)set.noop_max) >> 32);
+    const i32 drawn = draw_noops(e, set);
     b.episodes[index] = Episode{0, 0, 0};
     Start* start = drawn < (i32)b.starts.size() ? b.starts[drawn].get() : nullptr;
     if (start && start->ready) {
@@ -66,14 +65,7 @@ static void start_episode(Batch& b, i32 index, i32 thread) {
         return;
     }
     const i32 frames_before = e.s.frame_number;
-    reset_game(e, set.stickiness);
-    i32 fired = set.fire_on_reset ? 1 : 0;
-    if (fired) act(e, ACTION_FIRE, set.stickiness);
-    const i32 noops = drawn - fired;
-    for (i32 k = 0; k < noops; k++) {
-        act(e, ACTION_NOOP, set.stickiness);
-        if (game_over(e.s)) reset_game(e, set.stickiness);
-    }
+    play_start(e, set, drawn);
     capture(b, index, true);
     if (start) keep_start(b, index, *start, e.s.frame_number - frames_before, e.resets);
 }
@@ -91,60 +83,13 @@ static void seed_env(Batch& b, i32 index, i32 thread, u32 seed, u8* observation,
     report(b, index, results, 0, 0, 0);
 }
 
-// What the frames of a step came to; `captured` of its last two pictures count.
-struct Frames {
-    i32 reward, captured, terminated, truncated;
-};
-
-// A step that must be run again, exactly: what is wrong with a picture matters only to those who look.
-static bool stopped(const Env& e, bool seen) { return (e.cut && seen) || e.inexact; }
-
-static Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 action, bool careful, bool seen) {
-    Frames out = {0, 0, 0, 0};
-    for (i32 k = 0; k < set.frame_skip; k++) {
-        bool wanted = seen && k >= set.frame_skip - 2;
-        e.drawing = careful ? DRAW_EXACTLY : wanted ? DRAW_LINES : DRAW_NOTHING;
-        out.reward += act(e, action, set.stickiness);
-        episode.elapsed++;
-        out.terminated = game_over(e.s);
-        out.truncated = !out.terminated && episode.elapsed >= set.max_frames;
-        if (out.terminated || out.truncated || (!careful && stopped(e, seen))) return out;
-        if (wanted) out.captured++;
-    }
-    return out;
-}
-
 static void step_env(Batch& b, i32 index, i32 thread, i32 action, u8* observation, u8* final_observation,
                      StepResult* results) {
     const Settings& set = b.settings;
     Episode& episode = b.episodes[index];
     Env e = b.env(index, thread, DRAW_LINES);
-    Console& s = e.s;
     const bool seen = observation != nullptr;
-    const bool careful = s.careful != 0;
-    Frames frames;
-    if (careful) {
-        frames = run_frames(e, episode, set, set.action[action], true, seen);
-    } else {
-        // A picture that is cut off shows what earlier frames, or the piece drawn last, left there. Such a step stops
-        // and is run once more with everything drawn, and from then on this console always is. The frames before the
-        // one that was cut off draw over all that the first run left.
-        Console kept = s;
-        Episode kept_episode = episode;
-        u32 sticky = e.g.sticky[624];
-        static thread_local u32 sticky_words[GENERATOR_WORDS];
-        bool near_twist = sticky + 2 * (u32)set.frame_skip >= 624;
-        if (near_twist) memcpy(sticky_words, e.g.sticky, sizeof(sticky_words));
-        frames = run_frames(e, episode, set, set.action[action], false, seen);
-        if (stopped(e, seen)) {
-            s = kept;
-            episode = kept_episode;
-            if (near_twist) memcpy(e.g.sticky, sticky_words, sizeof(sticky_words));
-            e.g.sticky[624] = near_twist ? sticky_words[624] : sticky;
-            s.careful = 1;
-            frames = run_frames(e, episode, set, set.action[action], true, seen);
-        }
-    }
+    const Frames frames = play_step(e, episode, set, set.action[action], seen);
     i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
     if (!seen) {
         // Nobody looks.
