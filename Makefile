@@ -7,7 +7,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 # On Linux the registry's torch carries gigabytes of CUDA; without a GPU the CPU build is asked for first.
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train bench peers test test-slow lint format clean
+.PHONY: setup train bench peers gpu-check test test-slow lint format clean
 
 setup: $(STAMP)
 
@@ -30,6 +30,13 @@ bench: setup
 # The other people's programs that `bench --peers` measures.
 peers: setup
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+
+# All that needs a CUDA device: the GPU tests, the comparison of 4,096 consoles with the CPU, and speeds.
+gpu-check: setup
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,cuda]'
+	$(BIN)/python -m pytest -q -m gpu
+	$(BIN)/rl-speed emulator verify pong --device cuda --num-envs 4096 --frames 2000
+	$(BIN)/rl-speed emulator bench pong --device cuda --num-envs 256,1024,4096,16384,65536 --repeats 3 --seconds 2 $(ARGS)
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(ARGS)

@@ -43,7 +43,7 @@ from rl_speed.checkpoint import (
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig
 from rl_speed.dataset import ExperienceDataset
-from rl_speed.emulator.compiler import CompilerMissingError, find_compiler
+from rl_speed.emulator.compiler import CompilerMissingError
 from rl_speed.envs import make_env
 from rl_speed.errors import ConfigError, UserError
 from rl_speed.evaluation import play_games
@@ -129,13 +129,15 @@ class CloseGenerator(Callback):
         self._generator.close()
 
 
-def _with_playable_backend(config: RunConfig, console: Console) -> RunConfig:
+def _with_playable_backend(config: RunConfig, console: Console, resumes: bool) -> RunConfig:
     """The configuration, with ale-py instead of our own emulator where that cannot be compiled."""
     if config.envs.backend != "native":
         return config
     try:
-        find_compiler()
+        make_env(config.envs, 1, 0, 1, can_resume=False).close()
     except CompilerMissingError as error:
+        if resumes:
+            raise UserError(f"{error} The run that is resumed was played on our own emulator.") from error
         print_plain(console, f"{error} ale-py plays instead.")
         return config.model_copy(update={"envs": config.envs.model_copy(update={"backend": "ale_vector"})})
     return config
@@ -164,14 +166,14 @@ def build(
     device = _device(config)
     if device.type != "cpu" and config.update.shards > 1:
         raise ConfigError(
-            f"update.shards = {config.update.shards} is for the CPU; set it to 1, or trainer.device to cpu"
+            f"update.shards = {config.update.shards} is for the CPU; set it to 1, or trainer.accelerator to cpu"
         )
+    config = _with_playable_backend(config, console, resume is not None)
     threads = plan_threads(config, usable_cores())
     torch.set_num_threads(threads.learner)
     if config.update.compile and not has_cpp_compiler():
         print_plain(console, "no C++ compiler found, so the update is not compiled; install g++ to make it faster")
         config = config.model_copy(update={"update": config.update.model_copy(update={"compile": False})})
-    config = _with_playable_backend(config, console)
     rank = int(os.environ.get("LOCAL_RANK", "0"))
     attempt = 0 if resume is None else 1 + read_model(resume)["global_step"]
     seeds = _seeds(config, rank, attempt)

@@ -93,6 +93,40 @@ def tia_program(seed: int, lines: int = 262) -> bytes:
     return program.rom()
 
 
+def crashing_program(seed: int, frames: int, vsync: bool) -> bytes:
+    """Like tia_program for some frames; then the processor stands still or, without VSYNC, never ends a frame again.
+
+    Args:
+        seed: of the picture.
+        frames: counted in RAM since power-on, which resets do not clear; less than 256.
+        vsync: false: instead of standing still it runs on and writes nothing to the TIA.
+    """
+    rng = np.random.default_rng(seed)
+    program = Program()
+    program.add(0xD8, 0xA2, 0xFF, 0x9A)
+    frame = program.here
+    program.vsync()
+    body = program.loop(90)
+    program.wsync()
+    for register in rng.integers(0x04, 0x2D, size=8):
+        program.load(int(rng.integers(256)))
+        program.write(int(register))
+    program.end_loop(body)
+    program.add(0xE6, 0xF0, 0xA5, 0xF0, 0xC9, frames)  # INC $F0; LDA $F0; CMP #
+    program.add(0x90, 0x04 if vsync else 0x05)  # BCC over what follows
+    program.wsync()
+    if vsync:
+        program.add(0x02, 0xEA)  # JAM
+    else:
+        here = program.here
+        program.jump(here)
+    rest = program.loop(160)
+    program.wsync()
+    program.end_loop(rest)
+    program.jump(frame)
+    return program.rom()
+
+
 def cpu_program(seed: int, longest: int = 700) -> bytes:
     """Random instructions on registers, RAM and the timer, documented or not, with decimal mode at times.
 

@@ -37,7 +37,7 @@ class HostKernels:
             np.zeros(count * 2 * picture, np.uint8), np.zeros(count * picture, np.uint8),
             np.zeros(count * episode, np.uint8), rom, np.frombuffer(bytes(c), np.uint8).copy(),
             np.zeros(axis, np.uint8), np.zeros(2 * axis, np.uint8), np.zeros(count * frame, np.uint8),
-            np.zeros(count, np.int32),
+            np.zeros(count * picture, np.uint8), np.zeros(count, np.int32),
         ]  # fmt: skip
         height = game.facts["height"]
         pointer = [ctypes.c_void_p(array.ctypes.data) for array in self.memory]

@@ -51,7 +51,11 @@ def agree(names, settings, can_resume):
         env.close()
 
 
-@pytest.mark.parametrize("settings", AGREEMENT, ids=[str(index) for index in range(len(AGREEMENT))])
+@pytest.mark.parametrize(
+    "settings",
+    [*AGREEMENT[:4], *(pytest.param(settings, marks=pytest.mark.slow) for settings in AGREEMENT[4:])],
+    ids=[str(index) for index in range(len(AGREEMENT))],
+)
 def test_classic_and_vector_backends_give_the_same(settings):
     agree(("classic", "ale_vector"), settings, can_resume=True)
 
@@ -65,7 +69,15 @@ def test_classic_and_vector_backends_give_the_same(settings):
         AGREEMENT[3],
         *[
             pytest.param(settings, marks=pytest.mark.slow)
-            for settings in (*AGREEMENT[4:], {"game": "qbert", "frame_skip": 2}, {"game": "adventure"})
+            for settings in (
+                *AGREEMENT[4:],
+                {"game": "qbert", "frame_skip": 2},
+                {"game": "adventure"},
+                {"image_height": 105, "image_width": 80},
+                {"image_height": 42, "image_width": 40},
+                {"image_height": 210, "image_width": 160, "frame_skip": 1},
+                {"image_height": 20, "image_width": 20},
+            )
         ],
     ],
     ids=str,

@@ -16,7 +16,9 @@ COMMANDS = re.findall(r"^\| `rl-speed ([^`]+)` \|", README, re.MULTILINE)
 
 
 def test_the_readme_shows_every_command():
-    assert {command.split()[0] for command in COMMANDS} == {"train", "evaluate", "play", "doctor", "configs", "bench"}
+    assert {command.split()[0] for command in COMMANDS} == {
+        "train", "evaluate", "play", "doctor", "configs", "bench", "emulator",
+    }  # fmt: skip
 
 
 def test_the_readme_names_every_preset():

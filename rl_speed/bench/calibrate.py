@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 
 from rl_speed.clock import StageClock
 from rl_speed.config import RunConfig, load_config
-from rl_speed.emulator.compiler import CompilerMissingError, find_compiler
+from rl_speed.emulator.compiler import CompilerMissingError
 from rl_speed.envs import make_env
 from rl_speed.machine import usable_cores
 from rl_speed.module import DQNModule
@@ -78,13 +77,12 @@ def calibrate(seconds: float) -> dict[str, Any]:
     bf16_factor = _update(fast, False, 1, seconds) / _update(fast, True, 1, seconds)
     thread_factor = _update(baseline, False, 1, seconds) / _update(baseline, False, cores, seconds)
     env_seconds = {}
-    backends = ["classic", "ale_vector"]
-    with contextlib.suppress(CompilerMissingError):
-        find_compiler()
-        backends.append("native")
-    for backend in backends:
+    for backend in ("classic", "ale_vector", "native"):
         config = load_config("baseline", [f"envs.backend={backend}"]).envs
-        env = make_env(config, 4, 0, 1)
+        try:
+            env = make_env(config, 4, 0, 1)
+        except CompilerMissingError:
+            continue
         env.reset()
         draw, steps, start = np.random.default_rng(0), 0, time.perf_counter()
         while time.perf_counter() - start < seconds:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -14,18 +15,31 @@ from rich.table import Table
 
 from rl_speed.errors import UserError
 
+if TYPE_CHECKING:
+    from rl_speed.emulator.verify import Verdict
+
+MAX_ENVS = 65_536
+Device = Literal["cpu", "cuda"]
+
 emulator_app = typer.Typer(
     help="The project's own Atari 2600: compare it with ale-py, and measure it.", no_args_is_help=True
 )
 
 
-def _verdict_line(verdict: object) -> str:
-    from rl_speed.emulator.verify import Verdict
-
-    assert isinstance(verdict, Verdict)
-    if verdict.differences:
-        return f"{verdict.game}: DIFFERS. " + "; ".join(verdict.differences)
-    return f"{verdict.game}: equal over {verdict.frames:,} frames and {verdict.ends} game ends"
+def _report(verdicts: Iterable[Verdict]) -> None:
+    """Prints verdicts as they come; ends with exit status 1 if anything differs."""
+    total = different = 0
+    for verdict in verdicts:
+        total += 1
+        if verdict.differences:
+            different += 1
+            typer.echo(f"{verdict.game}: DIFFERS. " + "; ".join(verdict.differences))
+        else:
+            typer.echo(f"{verdict.game}: equal over {verdict.frames:,} frames and {verdict.ends} game ends")
+    if total > 1:
+        typer.echo(f"{total - different} of {total} games are equal")
+    if different:
+        raise typer.Exit(1)
 
 
 @emulator_app.command()
@@ -37,6 +51,12 @@ def verify(
     sticky: Annotated[float, typer.Option(min=0.0, max=0.99, help="Sticky action probability.")] = 0.0,
     full_actions: Annotated[bool, typer.Option("--full-actions", help="All 18 actions, not the game's own.")] = False,
     interpret: Annotated[bool, typer.Option("--interpret", help="Without the recompiled ROM.")] = False,
+    mode: Annotated[int | None, typer.Option(help="The game's mode; the default one if not given.")] = None,
+    difficulty: Annotated[int, typer.Option(min=0, max=3, help="1: left switch at A, 2: right, 3: both.")] = 0,
+    device: Annotated[
+        Device, typer.Option(help="cuda: compare many consoles on the GPU with those on the CPU.")
+    ] = "cpu",
+    num_envs: Annotated[int, typer.Option(min=1, help="Consoles, with --device cuda.")] = 4096,
 ) -> None:
     """Play the same random actions here and on ale-py; print the first difference, if there is any.
 
@@ -52,18 +72,15 @@ def verify(
         raise UserError("emulator verify: give either a game or --all.")
     find_compiler()
     names = game_names() if all_ else [find_game(game or "").name]
-    arguments = (frames, seed, sticky, full_actions, not interpret)
-    different = 0
+    if device == "cuda":
+        if sticky or full_actions or interpret or mode is not None or difficulty:
+            raise UserError("--device cuda compares the usual game only: leave out the options for another.")
+        _report(comparison.verify_cuda(name, frames, seed, num_envs) for name in names)
+        return
+    arguments = (frames, seed, sticky, full_actions, not interpret, mode, difficulty)
     with ProcessPoolExecutor(min(usable_cores(), len(names))) as pool:
         futures = [pool.submit(comparison.verify, name, *arguments) for name in names]
-        for future in futures:
-            verdict = future.result()
-            different += bool(verdict.differences)
-            typer.echo(_verdict_line(verdict))
-    if all_:
-        typer.echo(f"{len(names) - different} of {len(names)} games are equal")
-    if different:
-        raise typer.Exit(1)
+        _report(future.result() for future in futures)
 
 
 def _counts(text: str) -> list[int]:
@@ -71,8 +88,8 @@ def _counts(text: str) -> list[int]:
         counts = [int(part.replace("_", "")) for part in text.split(",")]
     except ValueError:
         raise UserError(f"--num-envs {text!r} must be numbers with commas between, e.g. 16,64") from None
-    if min(counts) < 1 or max(counts) > 4096:
-        raise UserError(f"--num-envs {text!r} must be numbers from 1 to 4,096")
+    if min(counts) < 1 or max(counts) > MAX_ENVS:
+        raise UserError(f"--num-envs {text!r} must be numbers from 1 to {MAX_ENVS:,}")
     return counts
 
 
@@ -83,6 +100,7 @@ def bench(
     threads: Annotated[int, typer.Option(min=0, max=1024, help="Threads of every engine; 0: all cores.")] = 0,
     seconds: Annotated[float, typer.Option(min=0.05, max=600.0, help="Seconds per window.")] = 3.0,
     repeats: Annotated[int, typer.Option(min=1, max=100, help="Windows per engine; the median counts.")] = 3,
+    device: Annotated[Device, typer.Option(help="cuda: also on the GPU.")] = "cpu",
     json_path: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Frames per second of this emulator, ale-py's vector env and EnvPool: the same game with random actions."""
@@ -97,7 +115,7 @@ def bench(
     console = Console()
     speeds: list[Speed] = []
     with console.status("measuring"):
-        speeds = measure(found, counts, threads, seconds, repeats)
+        speeds = measure(found, counts, threads, seconds, repeats, device == "cuda")
     table = Table(title=f"{game}, {threads} threads, random actions")
     for column in ("engine", "envs", "84x84 observations", "frames/s", "min .. max", "env steps/s", "x ale-py"):
         table.add_column(column, justify="left" if column in ("engine", "84x84 observations") else "right")
@@ -110,7 +128,7 @@ def bench(
             f"{speed.frames_per_second:,.0f}",
             f"{speed.least:,.0f} .. {speed.most:,.0f}",
             f"{speed.frames_per_second / FRAME_SKIP:,.0f}",
-            f"{speed.frames_per_second / reference[speed.num_envs]:.2f}",
+            f"{speed.frames_per_second / reference[speed.num_envs]:.2f}" if speed.num_envs in reference else "-",
         )
     console.print(table)
     if json_path is not None:
@@ -123,3 +141,24 @@ def bench(
             json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
             raise UserError(f"--json {json_path} cannot be written ({error}); choose another path") from None
+
+
+@emulator_app.command()
+def kernels(
+    game: Annotated[str, typer.Argument(help="A game, such as pong.")] = "pong",
+    architecture: Annotated[list[str] | None, typer.Option(help="Such as sm_90; may be repeated.")] = None,
+) -> None:
+    """Compile the CUDA source to cubins and print registers and local memory of its kernels; needs no GPU."""
+    from rl_speed.emulator.cuda import compile_cubin
+    from rl_speed.emulator.games import find_game
+
+    table = Table(title=f"{game}, CUDA kernels")
+    for column in ("architecture", "kernel", "registers", "local memory", "spilled"):
+        table.add_column(column, justify="left" if column in ("architecture", "kernel") else "right")
+    for name in architecture or ["sm_80", "sm_90"]:
+        _, report = compile_cubin(find_game(game), name)
+        for kernel in report:
+            table.add_row(
+                name, kernel.kernel, str(kernel.registers), f"{kernel.stack_bytes:,} B", f"{kernel.spill_bytes:,} B"
+            )
+    Console().print(table)

@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -39,13 +40,16 @@ FLAGS = (
 
 
 class CompilerMissingError(UserError):
-    """There is no C++ compiler."""
+    """There is no C++ compiler that works."""
 
 
 def cache_folder() -> Path:
     """Where compiled libraries are kept: rl_speed/emulator in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "rl_speed" / "emulator"
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(base or Path.home() / ".cache") / "rl_speed" / "emulator"
+    except RuntimeError:
+        raise UserError("XDG_CACHE_HOME: there is no home folder; set it to a folder for compiled code.") from None
 
 
 @functools.cache
@@ -55,12 +59,12 @@ def find_compiler() -> tuple[str, ...]:
     Raises:
         CompilerMissingError: there is none.
     """
-    chosen = os.environ.get("CXX")
-    for name in [chosen] if chosen else ["c++", "g++", "clang++"]:
-        if shutil.which(name):
-            return (name,)
+    chosen = os.environ.get("CXX", "").strip()
+    for command in [tuple(shlex.split(chosen))] if chosen else [("c++",), ("g++",), ("clang++",)]:
+        if shutil.which(command[0]) and _compiler_version(command):
+            return command
     if chosen:
-        raise CompilerMissingError(f"CXX: there is no command {chosen!r}; name a C++ compiler, or unset CXX.")
+        raise CompilerMissingError(f"CXX: {chosen!r} is no compiler that starts; name a C++ compiler, or unset CXX.")
     if importlib.util.find_spec("ziglang") is not None:
         return (sys.executable, "-m", "ziglang", "c++")
     raise CompilerMissingError(
@@ -70,13 +74,21 @@ def find_compiler() -> tuple[str, ...]:
 
 @functools.cache
 def _compiler_version(command: tuple[str, ...]) -> str:
+    """What it says of itself; empty if it does not start."""
     try:
         done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=False)
-    except OSError as error:
-        raise CompilerMissingError(
-            f"CXX: {command[0]} does not start ({error.strerror}); install g++ or clang."
-        ) from error
-    return done.stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _processor_features() -> str:
+    """What -march=native goes by, where the system says it; one name of a processor may have several sets."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
 def source_texts() -> dict[str, str]:
@@ -99,10 +111,17 @@ def compile_library(
         main: the file of source/ that is compiled.
 
     Raises:
-        CompilerMissingError: there is no C++ compiler.
-        UserError: it fails, or the cache cannot be written.
+        CompilerMissingError: there is no C++ compiler that can compile it.
+        UserError: the cache cannot be written or loaded from.
     """
-    return ctypes.CDLL(str(library_path(generated, defines, extra_flags, main)))
+    path = library_path(generated, defines, extra_flags, main)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise UserError(
+            f"cache: {path} cannot be loaded ({error}); delete it, or set XDG_CACHE_HOME to a folder that may hold "
+            "programs."
+        ) from error
 
 
 def library_path(
@@ -114,14 +133,31 @@ def library_path(
     """See compile_library: the file itself."""
     command = find_compiler()
     flags = [*FLAGS, *extra_flags, *(f"-D{name}={value}" for name, value in defines.items())]
-    parts = [*command, _compiler_version(command), platform.machine(), processor_name(), *flags, main]
+    parts = [
+        *command,
+        _compiler_version(command),
+        platform.machine(),
+        processor_name(),
+        _processor_features(),
+        *flags,
+        main,
+    ]
     for name, text in sorted({**source_texts(), **generated}.items()):
         parts += [name, text]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     library = cache_folder() / f"{digest}.so"
-    if not library.exists():
+    if not os.path.exists(library):
         _compile(command, flags, generated, main, library)
     return library
+
+
+def _run(arguments: list[str]) -> str | None:
+    """Runs the compiler; None if it succeeds, else what it says."""
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return f"{arguments[0]} does not start ({error.strerror})"
+    return None if done.returncode == 0 else done.stderr.strip()
 
 
 def _compile(
@@ -134,11 +170,14 @@ def _compile(
                 (Path(folder) / name).write_text(text)
             made = Path(folder) / "emulator.so"
             arguments = [*command, *flags, "-I", folder, "-I", str(SOURCE), str(SOURCE / main), "-o", str(made)]
-            done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                raise UserError(
+            said = _run(arguments)
+            if said is not None:
+                # Some compilers do not know the processor that they run on.
+                said = _run([argument for argument in arguments if argument != "-march=native"])
+            if said is not None:
+                raise CompilerMissingError(
                     f"The C++ compiler {' '.join(command)} cannot compile the emulator; install g++ 9 or newer, or "
-                    f"clang 10 or newer. It says: {done.stderr.strip()[:400]}"
+                    f"clang 10 or newer. It says: {said[:400]}"
                 )
             # Another process may be making the same file: the last one to finish replaces an equal one.
             os.replace(made, library)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
-from rl_speed.emulator.compiler import compile_library
+from rl_speed.emulator.compiler import compile_library, source_texts
 from rl_speed.emulator.games import Game, action_number, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.recompiler import BANKS, blocks
+from rl_speed.emulator.rules import ACTION_NUMBERS
 from rl_speed.emulator.tables import grey_table
 from rl_speed.errors import UserError
 from rl_speed.records import Int64Array, UInt8Array
@@ -63,6 +67,8 @@ class ConsoleSettings:
         image_height, image_width: the observation's size, before the crop.
         first_row, rows: the rows of it that are kept; None for all.
         mode, difficulty: of the game; None for its default.
+        cache_starts: play the start of a game once for each number of no-ops and copy it then, in games whose resets
+            were all seen to lead to the same RAM, screen and next 40 frames.
     """
 
     actions: tuple[str, ...] | None = None
@@ -78,6 +84,7 @@ class ConsoleSettings:
     rows: int | None = None
     mode: int | None = None
     difficulty: int = 0
+    cache_starts: bool = True
 
 
 @dataclass
@@ -86,7 +93,7 @@ class Step:
 
     Attributes:
         observation: [N, H, W] uint8; after an end, the next game's first.
-        final_observation: [N, H, W] uint8; of the game that ended, where one did.
+        final_observation: [N, H, W] uint8; of the game that ended, where one did. The next step writes to it.
         reward: [N] int64, unclipped.
         lives: [N] int64.
         terminated, truncated: [N] bool.
@@ -143,6 +150,19 @@ def c_settings(game: Game, given: ConsoleSettings) -> tuple[_Settings, list[str]
         raise UserError(
             f"difficulty: {game.name} has no difficulty {given.difficulty}; choose one of {facts['difficulties']}."
         )
+    unknown = [name for name in names if name not in ACTION_NUMBERS or name == "RESET"]
+    if unknown or not 1 <= len(names) <= _ACTIONS:
+        raise UserError(f"actions: {names} cannot be played; give 1 to {_ACTIONS} names of ale-py's actions.")
+    rows = given.image_height - given.first_row if given.rows is None else given.rows
+    for name, value, least, most in (
+        ("frame_skip", given.frame_skip, 1, 60),
+        ("noop_max", given.noop_max, 0, 1000),
+        ("max_frames", given.max_frames, 1, 2**31 - 1),
+        ("first_row", given.first_row, 0, given.image_height - 1),
+        ("rows", rows, 1, given.image_height - given.first_row),
+    ):
+        if not least <= value <= most:
+            raise UserError(f"{name}: {value} cannot be; give {least} to {most}.")
     if not (20 <= given.image_height <= 210 and 20 <= given.image_width <= _PIXELS):
         size = f"{given.image_height} x {given.image_width}"
         raise UserError(f"image: {size} pixels cannot be made; give 20 to 210 rows and 20 to {_PIXELS} columns.")
@@ -152,16 +172,22 @@ def c_settings(game: Game, given: ConsoleSettings) -> tuple[_Settings, list[str]
     c.fire_on_reset = int(given.fire_on_reset and has_fire)
     c.max_frames = given.max_frames
     c.height, c.width = given.image_height, given.image_width
-    c.first_row, c.rows = given.first_row, given.rows or given.image_height - given.first_row
+    c.first_row, c.rows = given.first_row, rows
     c.mode, c.difficulty = mode, given.difficulty
     c.actions = len(names)
-    c.cache_starts = int(game.has_one_start and mode == facts["default_mode"] and given.difficulty == 0)
+    usual = mode == facts["default_mode"] and given.difficulty == 0
+    # Cartridges with RAM of their own draw it at every reset.
+    c.cache_starts = int(given.cache_starts and game.has_one_start and usual and not facts["cart"].endswith("SC"))
     c.stickiness = float(np.float32(given.sticky_probability))
     for index, name in enumerate(names):
         c.action[index] = action_number(name)
     greys = np.concatenate([grey_table(False), grey_table(True)])
     ctypes.memmove(c.grey, greys.ctypes.data, 512)
     return c, names
+
+
+def _close(library: ctypes.CDLL, handle: ctypes.c_void_p, *arrays: object) -> None:
+    library.emulator_close(handle)
 
 
 class Consoles:
@@ -177,6 +203,8 @@ class Consoles:
         threads: that step them.
         rom: bytes to run instead of the game's own, for tests.
         recompile: run the ROM as compiled blocks where they are known.
+        rom_path: file of the game's own ROM, instead of the one in ale_py.
+        extra_flags: for the compiler, for tests.
 
     Raises:
         UserError: a number of consoles, mode or action that cannot be, or no compiler.
@@ -198,8 +226,8 @@ class Consoles:
         self.game = game
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()
-        self._rows = self.settings.rows or self.settings.image_height - self.settings.first_row
         settings_in_c, self.action_names = c_settings(game, self.settings)
+        self._rows = settings_in_c.rows
         own_rom = rom is None
         rom = read_rom(game, rom_path) if rom is None else rom
         generated = {"interpreter.inc": interpreter(), "rule.inc": game.rule_source()}
@@ -212,7 +240,12 @@ class Consoles:
             defines = {**defines, "BLOCKS": 1}
         self._library = compile_library(generated, defines, extra_flags)
         self._library.emulator_open.restype = ctypes.c_void_p
-        self._allocate()
+        if len(rom) != game.facts["size"]:
+            raise UserError(f"rom: {game.name} has {game.facts['size']:,} bytes, not {len(rom):,}.")
+        settings_in_c.cache_starts &= int(own_rom)
+        layout = source_texts()["console.h"] + source_texts()["observe.h"] + generated["rule.inc"]
+        self._layout = hashlib.sha256(f"{game.name}\0{self.settings}\0{layout}".encode()).digest()
+        self._allocate(settings_in_c.noop_max if settings_in_c.cache_starts else 0)
         self._open(rom, settings_in_c, max(1, min(threads, num_consoles)))
 
     @staticmethod
@@ -233,11 +266,18 @@ class Consoles:
         finally:
             consoles.close()
 
-    def _allocate(self) -> None:
+    def _allocate(self, starts: int) -> None:
         sizes = (ctypes.c_int * 8)()
         self._library.emulator_sizes(sizes)
         assert sizes[4] == ctypes.sizeof(_Settings), "Settings differ between consoles.py and source/observe.h"
         n = self.num_consoles
+        needed = n * (sizes[0] + sizes[1] + 3 * sizes[2] + sizes[3]) + starts * 3 * sizes[2]
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise UserError(
+                f"num_envs: {n:,} consoles need {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; give "
+                f"at most {max(1, int(n * free / needed)):,}."
+            )
         self.state: dict[str, UInt8Array] = {
             "console": np.zeros((n, sizes[0]), dtype=np.uint8),
             "generators": np.zeros((n, sizes[1]), dtype=np.uint8),
@@ -245,6 +285,7 @@ class Consoles:
             "grey": np.zeros((n, sizes[2]), dtype=np.uint8),
             "episode": np.zeros((n, sizes[3]), dtype=np.uint8),
         }
+        self._fingerprint = np.frombuffer(self._layout, dtype=np.uint8)
         shape = (n, self._rows, self.settings.image_width)
         self._observation = np.zeros(shape, dtype=np.uint8)
         self._final = np.zeros(shape, dtype=np.uint8)
@@ -257,9 +298,28 @@ class Consoles:
     def _open(self, rom: bytes, settings: _Settings, threads: int) -> None:
         buffer = (ctypes.c_ubyte * len(rom)).from_buffer_copy(rom)
         arrays = [_pointer(self.state[name]) for name in ("console", "generators", "pictures", "grey", "episode")]
-        self._batch: ctypes.c_void_p | None = ctypes.c_void_p(
-            self._library.emulator_open(self.num_consoles, threads, buffer, len(rom), ctypes.byref(settings), *arrays)
+        handle = self._library.emulator_open(
+            self.num_consoles, threads, buffer, len(rom), ctypes.byref(settings), *arrays
         )
+        if not handle:
+            raise UserError(f"envs.threads: {threads} threads cannot be started here; give fewer.")
+        self._handle = ctypes.c_void_p(handle)
+        # The arrays must live as long as the threads that write to them.
+        self._finalizer = weakref.finalize(
+            self, _close, self._library, self._handle, self.state, self._observation, self._final, self._results,
+            self._actions,
+        )  # fmt: skip
+
+    @property
+    def _batch(self) -> ctypes.c_void_p:
+        if not self._finalizer.alive:
+            raise RuntimeError("the consoles are closed")
+        return self._handle
+
+    def _place(self, index: int) -> int:
+        if not 0 <= index < self.num_consoles:
+            raise IndexError(f"console {index} of {self.num_consoles}")
+        return index
 
     # --- as an agent sees them ---
 
@@ -287,7 +347,7 @@ class Consoles:
         Args:
             actions: [N] indices into `action_names`.
         """
-        np.copyto(self._actions, actions, casting="unsafe")
+        self._take(actions)
         self._library.batch_send(
             self._batch,
             _pointer(self._actions),
@@ -297,7 +357,7 @@ class Consoles:
         )
 
     def recv(self) -> Step:
-        """Waits for the step that `send` started. The arrays are copies."""
+        """Waits for the step that `send` started. The arrays are copies, but for `final_observation`."""
         self._library.batch_wait(self._batch)
         return self._step()
 
@@ -307,10 +367,15 @@ class Consoles:
         return self.recv()
 
     def step_unseen(self, actions: Int64Array) -> None:
-        """A step without observations, which nothing draws: rewards and ends are kept for `results`."""
-        np.copyto(self._actions, actions, casting="unsafe")
+        """A step without observations, for which nothing is drawn. Observations are right again after `seed`."""
+        self._take(actions)
         self._library.batch_send(self._batch, _pointer(self._actions), None, None, _pointer(self._results))
         self._library.batch_wait(self._batch)
+
+    def _take(self, actions: Int64Array) -> None:
+        if actions.min() < 0 or actions.max() >= len(self.action_names):
+            raise UserError(f"actions: {actions.tolist()} must be indices from 0 to {len(self.action_names) - 1}.")
+        np.copyto(self._actions, actions, casting="unsafe")
 
     def _step(self) -> Step:
         results = self._results.astype(np.int64)
@@ -327,32 +392,32 @@ class Consoles:
 
     def load(self, index: int = 0, seed: int = 0) -> None:
         """Loads the ROM into a console, as ale-py's loadROM does."""
-        self._library.console_load(self._batch, index, ctypes.c_uint32(seed))
+        self._library.console_load(self._batch, self._place(index), ctypes.c_uint32(seed))
 
     def reset_game(self, index: int = 0) -> None:
         """Starts a new episode, as ale-py's reset_game does."""
-        self._library.console_reset(self._batch, index)
+        self._library.console_reset(self._batch, self._place(index))
 
     def act(self, action: int, index: int = 0) -> int:
         """Plays one frame and returns its reward, as ale-py's act does. `action` is ale-py's number."""
-        return int(self._library.console_act(self._batch, index, action))
+        return int(self._library.console_act(self._batch, self._place(index), action))
 
     def is_over(self, index: int = 0) -> bool:
         """True if a console's game is over, so that it plays no more frames until it is reset."""
-        return bool(self._library.console_is_over(self._batch, index))
+        return bool(self._library.console_is_over(self._batch, self._place(index)))
 
     def choose(self, mode: int, difficulty: int, index: int = 0) -> None:
         """Sets the mode and the difficulty from the next reset on."""
-        self._library.console_choose(self._batch, index, mode, difficulty)
+        self._library.console_choose(self._batch, self._place(index), mode, difficulty)
 
     def poke(self, address: int, value: int, index: int = 0) -> None:
         """Overwrites a byte of RAM."""
-        self._library.console_poke(self._batch, index, int(address), int(value))
+        self._library.console_poke(self._batch, self._place(index), int(address), int(value))
 
     def look(self, index: int = 0) -> Look:
         """The console as it is. The arrays are copies."""
         self._library.console_look(
-            self._batch, index, _pointer(self._ram), _pointer(self._picture), _pointer(self._numbers)
+            self._batch, self._place(index), _pointer(self._ram), _pointer(self._picture), _pointer(self._numbers)
         )
         numbers = [int(number) for number in self._numbers]
         height = numbers[5]
@@ -372,21 +437,25 @@ class Consoles:
 
     def save(self) -> dict[str, UInt8Array]:
         """A copy of everything, to be given to `restore`; [N, bytes] each."""
-        return {name: array.copy() for name, array in self.state.items()}
+        saved = {name: array.copy() for name, array in self.state.items()}
+        return {**saved, "fingerprint": self._fingerprint.copy()}
 
     def restore(self, state: dict[str, UInt8Array]) -> None:
         """Brings a saved state back.
 
         Raises:
-            UserError: it was saved with another number of consoles or another version.
+            UserError: it was saved with another number of consoles, game, settings or version.
         """
+        message = (
+            "emulator state: it was saved by another version, or with another game, settings or number of consoles."
+        )
+        if not np.array_equal(state.get("fingerprint", np.empty(0)), self._fingerprint):
+            raise UserError(message)
         for name, array in self.state.items():
             if name not in state or state[name].shape != array.shape:
-                raise UserError("emulator state: it was saved by another version or with another number of consoles.")
+                raise UserError(message)
             np.copyto(array, state[name])
 
     def close(self) -> None:
-        """Ends the threads."""
-        if self._batch is not None:
-            self._library.emulator_close(self._batch)
-            self._batch = None
+        """Ends the threads. The consoles cannot be used afterwards; closing twice is allowed."""
+        self._finalizer()

@@ -50,8 +50,12 @@ class KernelReport:
 def _nvrtc() -> Any:
     if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
         raise UserError("The CUDA emulator needs cuda-bindings and NVRTC: run `pip install 'rl-speed[cuda]'`.")
-    from cuda.bindings import nvrtc
+    try:
+        from cuda.bindings import nvrtc
 
+        nvrtc.nvrtcVersion()
+    except (ImportError, RuntimeError) as error:
+        raise UserError(f"The CUDA emulator needs NVRTC ({error}): run `pip install 'rl-speed[cuda]'`.") from error
     return nvrtc
 
 
@@ -137,7 +141,8 @@ class Arrays(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("console", "generators", "pictures", "grey", "episodes", "rom")),
-        *((name, ctypes.c_void_p) for name in ("settings", "columns", "lines", "frames", "captured")),
+        *((name, ctypes.c_void_p) for name in ("settings", "columns", "lines", "frames", "held")),
+        ("captured", ctypes.c_void_p),
         ("consoles", ctypes.c_int),
         ("usual_height", ctypes.c_int),
     ]
@@ -163,6 +168,7 @@ class CudaConsoles:
             raise UserError(f"num_envs: {num_consoles} consoles cannot be run; give 1 to {MAX_CONSOLES:,}.")
         if not torch.cuda.is_available():
             raise UserError("device: CUDA does not work here; use --device cpu, or see `rl-speed doctor`.")
+        _nvrtc()  # says what is missing, if anything is
         from cuda.bindings import driver
 
         self._driver = driver
@@ -170,17 +176,17 @@ class CudaConsoles:
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()
         self.device = torch.device(device)
-        self._rows = self.settings.rows or self.settings.image_height - self.settings.first_row
-        torch.cuda.init()
-        torch.zeros(1, device=self.device)  # makes torch's context the current one
         major, minor = torch.cuda.get_device_capability(self.device)
         cubin, self.report = compile_cubin(game, f"sm_{major}{minor}")
-        self._module = _checked(driver.cuModuleLoadData(cubin), "loading the emulator")
-        self._kernels = {
-            name: _checked(driver.cuModuleGetFunction(self._module, name.encode()), f"finding {name}")
-            for name in KERNELS
-        }
-        self._allocate()
+        # Modules and launches belong to the context that is current.
+        with torch.cuda.device(self.device):
+            torch.zeros(1, device=self.device)
+            self._module = _checked(driver.cuModuleLoadData(cubin), "loading the emulator")
+            self._kernels = {
+                name: _checked(driver.cuModuleGetFunction(self._module, name.encode()), f"finding {name}")
+                for name in KERNELS
+            }
+            self._allocate()
 
     def _tensor(self, *shape: int, dtype: torch.dtype = torch.uint8) -> Tensor:
         return torch.zeros(shape, dtype=dtype, device=self.device)
@@ -192,9 +198,10 @@ class CudaConsoles:
         console, generators, picture, episode, settings_bytes, frame, axis, arrays = sizes.tolist()
         assert arrays == ctypes.sizeof(Arrays), "Arrays differ between cuda.py and source/kernels.cu"
         settings, names = c_settings(self.game, self.settings)
+        self._rows = settings.rows
         assert settings_bytes == ctypes.sizeof(settings), "Settings differ between consoles.py and source/observe.h"
         self.action_names = names
-        needed = n * (console + generators + 3 * picture + episode + frame + 2 * self._rows * self.settings.image_width)
+        needed = n * (console + generators + 4 * picture + episode + frame + 2 * self._rows * self.settings.image_width)
         free, _ = torch.cuda.mem_get_info(self.device)
         if needed > free:
             raise UserError(
@@ -212,7 +219,8 @@ class CudaConsoles:
         raw = np.frombuffer(bytes(settings), dtype=np.uint8).copy()
         self._fixed = [
             torch.from_numpy(rom).to(self.device), torch.from_numpy(raw).to(self.device), self._tensor(axis),
-            self._tensor(2 * axis), self._tensor(n, frame), self._tensor(n, dtype=torch.int32),
+            self._tensor(2 * axis), self._tensor(n, frame), self._tensor(n, picture),
+            self._tensor(n, dtype=torch.int32),
         ]  # fmt: skip
         usual = self.game.facts["height"]
         pointers = [tensor.data_ptr() for tensor in (*self.state.values(), *self._fixed)]
@@ -234,12 +242,13 @@ class CudaConsoles:
                 values.append(argument if isinstance(argument, Arrays) else ctypes.c_int(argument))
         packed = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         stream = torch.cuda.current_stream(self.device).cuda_stream
-        _checked(
-            self._driver.cuLaunchKernel(
-                self._kernels[name], blocks, 1, 1, threads, 1, 1, 0, stream, ctypes.addressof(packed), 0
-            ),
-            f"launching {name}",
-        )
+        with torch.cuda.device(self.device):
+            _checked(
+                self._driver.cuLaunchKernel(
+                    self._kernels[name], blocks, 1, 1, threads, 1, 1, 0, stream, ctypes.addressof(packed), 0
+                ),
+                f"launching {name}",
+            )
 
     def _launch_all(self, name: str, arguments: list[Any]) -> None:
         self._launch(name, -(-self.num_consoles // _THREADS), _THREADS, [self._arrays, *arguments])
@@ -257,8 +266,8 @@ class CudaConsoles:
         Returns:
             uint8 [N, H, W], the first frames; memory that the next step writes to.
         """
-        words = seeds.to(self.device, torch.int64).to(torch.int32) if seeds.max() < 2**31 else seeds.to(self.device)
-        self._launch_all("seed_consoles", [words.to(torch.int32).contiguous(), None, self.results])
+        words = seeds.to(self.device, torch.int32).contiguous()  # the low 32 bits
+        self._launch_all("seed_consoles", [words, None, self.results])
         self._make_frames(self.observation, only_ended=False)
         return self.observation
 
@@ -268,6 +277,9 @@ class CudaConsoles:
         `results` is int32 [N, 4]: reward, lives, terminated, truncated. `final_observation` holds the last observation
         of the game in which one ended, and this step's elsewhere.
         """
+        assert actions.dtype == torch.int64, actions.dtype
+        assert actions.device == self.results.device, actions.device
+        assert actions.is_contiguous()
         self._launch_all("step_frames", [actions, self.results, 1])
         self._make_frames(self.observation, only_ended=False)
         self.final_observation.copy_(self.observation)

@@ -15,6 +15,7 @@ from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import Game
 
 FRAME_SKIP = 4
+MOST_PEER_ENVS = 4096  # beyond, the others need more memory than most machines have
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Speed:
     """What one engine reached with one number of envs.
 
     Attributes:
-        engine: native-cpu (this one), ale-vector or envpool.
+        engine: native-cpu and cuda (this one), ale-vector or envpool.
         num_envs: consoles stepped together.
         observations: 84x84 observations were made.
         frames_per_second: emulator frames, four per env step; median over the repeats.
@@ -46,6 +47,21 @@ def _ours(game: Game, num_envs: int, threads: int, observe: bool) -> tuple[Steps
     if observe:
         return lambda actions: (consoles.step(actions), None)[1], consoles.close
     return consoles.step_unseen, consoles.close
+
+
+def _cuda(game: Game, num_envs: int) -> tuple[Steps, Callable[[], None]]:
+    import torch
+
+    from rl_speed.emulator.cuda import CudaConsoles
+
+    consoles = CudaConsoles(game, num_envs)
+    consoles.seed(torch.arange(num_envs))
+
+    def step(actions: np.ndarray[Any, Any]) -> None:
+        consoles.step(torch.from_numpy(actions).to(consoles.device))
+        torch.cuda.synchronize()
+
+    return step, lambda: None
 
 
 def _ale(game: Game, num_envs: int, threads: int) -> tuple[Steps, Callable[[], None]]:
@@ -90,7 +106,7 @@ def measure(
     threads: int,
     seconds: float = 3.0,
     repeats: int = 3,
-    on_speed: Callable[[Speed], None] | None = None,
+    on_gpu: bool = False,
 ) -> list[Speed]:
     """Measures every engine with every number of envs, random actions, the engines in turn.
 
@@ -100,15 +116,16 @@ def measure(
         threads: of every engine.
         seconds: of each window.
         repeats: windows per engine.
-        on_speed: told of each result.
+        on_gpu: measure the emulator on the GPU too.
     """
     results = []
     for count in num_envs:
         engines = {
             ("native-cpu", True): _ours(game, count, threads, True),
             ("native-cpu", False): _ours(game, count, threads, False),
-            ("ale-vector", True): _ale(game, count, threads),
-            ("envpool", True): _envpool(game, count, threads),
+            ("ale-vector", True): _ale(game, count, threads) if count <= MOST_PEER_ENVS else None,
+            ("envpool", True): _envpool(game, count, threads) if count <= MOST_PEER_ENVS else None,
+            ("cuda", True): _cuda(game, count) if on_gpu else None,
         }
         actions = np.random.default_rng(0).integers(len(game.minimal_actions), size=(1000, count))
         windows: dict[tuple[str, bool], list[float]] = {}
@@ -124,6 +141,4 @@ def measure(
             speeds = windows[key]
             result = Speed(key[0], count, key[1], statistics.median(speeds), min(speeds), max(speeds))
             results.append(result)
-            if on_speed is not None:
-                on_speed(result)
     return results

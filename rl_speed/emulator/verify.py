@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_speed.emulator.consoles import Consoles, ConsoleSettings, Look
+from rl_speed.emulator.consoles import Consoles, ConsoleSettings, Look, c_settings
 from rl_speed.emulator.games import Game, action_number, find_game, rom_path
 from rl_speed.emulator.rules import ACTION_NUMBERS
 
@@ -32,14 +32,7 @@ class Verdict:
     differences: list[str] = field(default_factory=list)
 
 
-def make_ale(
-    game: Game,
-    seed: int,
-    sticky_probability: float,
-    mode: int | None = None,
-    difficulty: int | None = None,
-    rom: str | None = None,
-) -> Any:
+def make_ale(game: Game, seed: int, sticky_probability: float, rom: str | None = None) -> Any:
     """An ale-py console with the game loaded."""
     import ale_py
 
@@ -48,10 +41,6 @@ def make_ale(
     ale.setInt("random_seed", seed)
     ale.setFloat("repeat_action_probability", sticky_probability)
     ale.loadROM(rom or str(rom_path(game)))
-    if difficulty is not None:
-        ale.setDifficulty(difficulty)
-    if mode is not None:
-        ale.setMode(mode)
     return ale
 
 
@@ -86,6 +75,8 @@ def verify(
     sticky_probability: float = 0.0,
     full_actions: bool = False,
     recompile: bool = True,
+    mode: int | None = None,
+    difficulty: int = 0,
 ) -> Verdict:
     """Plays random actions on both and compares RAM, screen, reward, lives, end of game and frame counters.
 
@@ -96,13 +87,25 @@ def verify(
         sticky_probability: of both.
         full_actions: choose among all 18 actions instead of the game's own.
         recompile: see Consoles.
+        mode, difficulty: of the game; None for the default mode.
+
+    Raises:
+        UserError: the game has no such mode or difficulty.
     """
     game = find_game(name)
+    c_settings(game, ConsoleSettings(mode=mode, difficulty=difficulty))
     settings = ConsoleSettings(sticky_probability=sticky_probability)
     consoles = Consoles(game, settings=settings, recompile=recompile)
     try:
         consoles.load(seed=seed)
         ale = make_ale(game, seed, sticky_probability)
+        if mode is not None or difficulty != 0:
+            mode = game.facts["default_mode"] if mode is None else mode
+            ale.setMode(mode)
+            ale.setDifficulty(difficulty)
+            ale.reset_game()
+            consoles.choose(mode, difficulty)
+            consoles.reset_game()
         return _compare(game, consoles, ale, frames, seed, full_actions)
     finally:
         consoles.close()
@@ -159,3 +162,63 @@ def golden(game: Game, consoles: Consoles) -> dict[str, Any]:
             ends += 1
             consoles.reset_game()
     return {**found, "f2000": running.hexdigest()[:16], "reward_sum": reward_sum, "ends": ends}
+
+
+def verify_cuda(name: str, frames: int, seed: int, num_consoles: int, picture_every: int = 10) -> Verdict:
+    """Plays different random actions on many consoles, on the GPU and on the CPU, and compares their whole states.
+
+    Args:
+        name: of the game.
+        frames: to play.
+        seed: of the actions; console i is seeded with `seed` + i.
+        num_consoles: N.
+        picture_every: frames between comparisons of the pictures; all else is compared after every frame.
+    """
+    import torch
+
+    from rl_speed.emulator.cuda import CudaConsoles
+    from rl_speed.machine import usable_cores
+
+    game = find_game(name)
+    settings = ConsoleSettings(frame_skip=1, cache_starts=False)
+    ours = CudaConsoles(game, num_consoles, settings)
+    other = Consoles(game, num_consoles, settings, threads=usable_cores())
+    seeds = seed + np.arange(num_consoles)
+    ours.seed(torch.from_numpy(seeds))
+    other.seed(seeds)
+    rng = np.random.default_rng(seed)
+    ends = 0
+
+    def differing(part: str, device_hash: Any, host: Any) -> list[str]:
+        host_hash = _hashes(torch.from_numpy(host))
+        wrong = torch.nonzero(device_hash.cpu() != host_hash).flatten()
+        if len(wrong) == 0:
+            return []
+        return [f"{part} of {len(wrong)} consoles, the first is {int(wrong[0])}, differs between GPU and CPU"]
+
+    for frame in range(frames):
+        actions = rng.integers(len(ours.action_names), size=num_consoles)
+        ours.step(torch.from_numpy(actions).to(ours.device))
+        step = other.step(actions)
+        ends += int((step.terminated | step.truncated).sum())
+        found = differing("the state", _hashes(ours.state["console"]), other.state["console"])
+        if frame % picture_every == 0:
+            found += differing("the picture", _hashes(ours.state["pictures"]), other.state["pictures"])
+            found += differing(
+                "the observation", _hashes(ours.observation.flatten(1)), step.observation.reshape(num_consoles, -1)
+            )
+        if found:
+            other.close()
+            return Verdict(name, frame, ends, [f"frame {frame}: {text}" for text in found])
+    other.close()
+    return Verdict(name, frames * num_consoles, ends)
+
+
+def _hashes(rows: Any) -> Any:
+    """int64 [N]: a hash of every row of a uint8 [N, bytes] tensor, the same on every device."""
+    import torch
+
+    words = rows[:, : rows.shape[1] // 8 * 8].contiguous().view(torch.int64)
+    factors = torch.arange(1, words.shape[1] + 1, dtype=torch.int64, device=rows.device) * -7046029254386353131 | 1
+    # Products and sums wrap at 64 bits, in whatever order.
+    return (words * factors).sum(dim=1)

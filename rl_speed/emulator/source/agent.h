@@ -110,7 +110,7 @@ OUTLINE i32 act(Env& e, i32 action, double stickiness) {
     s.frames_left--;
     if (game_over(s)) return 0;
     i32 played = s.sticky_action;
-    if (FIRE_IS_NOOP && (ACTION_SETS[played] & 16)) played = ACTION_NOOP;
+    if (FIRE_IS_NOOP && played < ACTIONS && (ACTION_SETS[played] & 16)) played = ACTION_NOOP;
     rule_frame(e, played);
     s.frame_number++;
     s.episode_frame_number++;

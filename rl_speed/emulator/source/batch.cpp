@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -36,11 +37,6 @@ struct Batch {
     std::vector<std::unique_ptr<Start>> starts;  // by the number of no-ops drawn; empty if they cannot be kept
     std::mutex starts_mutex;
 
-    // The step under way.
-    const i32* actions;
-    u8* observation;
-    u8* final_observation;
-    StepResult* results;
     std::function<void(i32, i32)> work;
     std::vector<std::thread> workers;
     std::mutex mutex;
@@ -51,7 +47,7 @@ struct Batch {
 
     Env env(i32 index, i32 thread, i32 drawing) {
         return Env{console[index], generators[index], pictures + (size_t)index * 2 * PICTURE_BYTES, rom.data(),
-                   *frames[thread], drawing, 0, 0, 0};
+                   *frames[thread], drawing, 0, 0, 0, scratch[thread]->held};
     }
 };
 
@@ -79,7 +75,8 @@ static void worker(Batch* b, i32 thread) {
 }
 
 static void start(Batch& b, std::function<void(i32, i32)> work) {
-    std::lock_guard<std::mutex> lock(b.mutex);
+    std::unique_lock<std::mutex> lock(b.mutex);
+    b.finished.wait(lock, [&] { return b.busy == 0; });
     b.work = std::move(work);
     b.next = 0;
     b.busy = b.threads;
@@ -105,6 +102,19 @@ i32 emulator_sizes(i32* sizes) {
     return 5;
 }
 
+void emulator_close(Batch* b) {
+    {
+        std::lock_guard<std::mutex> lock(b->mutex);
+        b->closing = true;
+        b->wake.notify_all();
+    }
+    for (auto& thread : b->workers) thread.join();
+    for (auto* frame : b->frames) delete frame;
+    for (auto* scratch : b->scratch) delete scratch;
+    delete b;
+}
+
+// Null if the system gives no more threads.
 Batch* emulator_open(i32 consoles, i32 threads, const u8* rom, i32 rom_bytes, const Settings* settings, void* console,
                      void* generators, u8* pictures, u8* grey, void* episodes) {
     Batch* b = new Batch();
@@ -128,20 +138,13 @@ Batch* emulator_open(i32 consoles, i32 threads, const u8* rom, i32 rom_bytes, co
     if (settings->cache_starts && settings->stickiness == 0)
         for (i32 k = 0; k < (settings->noop_max > 0 ? settings->noop_max : 1); k++) b->starts.emplace_back(new Start());
     // The last Frame is for calls that work on one console, in the caller's thread.
-    for (i32 t = 0; t < threads; t++) b->workers.emplace_back(worker, b, t);
-    return b;
-}
-
-void emulator_close(Batch* b) {
-    {
-        std::lock_guard<std::mutex> lock(b->mutex);
-        b->closing = true;
-        b->wake.notify_all();
+    try {
+        for (i32 t = 0; t < threads; t++) b->workers.emplace_back(worker, b, t);
+    } catch (const std::system_error&) {
+        emulator_close(b);
+        return nullptr;
     }
-    for (auto& thread : b->workers) thread.join();
-    for (auto* frame : b->frames) delete frame;
-    for (auto* scratch : b->scratch) delete scratch;
-    delete b;
+    return b;
 }
 
 // seen: a byte per bank and address (see Frame::coverage), or null. Only the interpreter fills it.

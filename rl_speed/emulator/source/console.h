@@ -37,7 +37,8 @@ struct Console {
     i32 cyc, pc, a, x, y, sp, flag_n, flag_z, flag_c, flag_v, flag_d, flag_i, jammed;
 
     // RIOT 6532
-    i32 timer_value, timer_shift, timer_set, timer_expired, timer_read, riot_register_1;
+    i32 timer_value, timer_shift, timer_set, timer_expired, timer_read, timer_is_random;
+    i32 riot_register_1;
 
     // Switches and controllers, as the program sees them
     i32 swcha, swchb, fire_left, fire_right, paddle0, paddle1, paddle0_cycles, paddle1_cycles, detecting;

@@ -85,11 +85,11 @@ OUTLINE i32 io_read_outline(Console& s, Frame& f, i32 address, i32 cyc, i32 bus)
     return io_read(s, f, address, cyc, bus);
 }
 
-// The time after the write, and in bit 31 whether it ended the frame.
-OUTLINE u32 io_write_outline(Console& s, Frame& f, i32 address, i32 value, bool after_read, i32 cyc) {
+// The time after the write, and in bit 32 whether it ended the frame.
+OUTLINE u64 io_write_outline(Console& s, Frame& f, i32 address, i32 value, bool after_read, i32 cyc) {
     i32 done = 0;
     io_write(s, f, address, value, after_read, cyc, done);
-    return (u32)cyc | ((u32)done << 31);
+    return (u64)(u32)cyc | ((u64)done << 32);
 }
 
 OUTLINE i32 read_outline(Console& s, Frame& f, i32 address, i32 cyc, i32 bus) {
@@ -144,9 +144,9 @@ struct Cpu {
     }
 
     MEMBER void io_write_outline(i32 address, i32 value, bool after_read) {
-        u32 time = ::io_write_outline(s, f, address, value, after_read, cyc);
-        cyc = (i32)(time & 0x7FFFFFFF);
-        done |= (i32)(time >> 31);
+        u64 time = ::io_write_outline(s, f, address, value, after_read, cyc);
+        cyc = (i32)(u32)time;
+        done |= (i32)(time >> 32);
     }
 
     MEMBER i32 load_any(i32 address) { return bus = read_outline(s, f, address, cyc, bus); }

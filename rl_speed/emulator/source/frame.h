@@ -14,10 +14,10 @@ struct Env {
     i32 cut;          // a frame was cut off
     i32 inexact;      // a frame's collisions may only be right with DRAW_EXACTLY
     i32 resets;       // system resets
+    u8* held;         // the picture after the last but one frame of a step, if the last one went on with it
 };
 
-// What a system reset draws: the timer, and the cartridge's RAM.
-#define RESET_DRAWS (1 + (HAS_CART_RAM ? 128 : 0))
+INLINE i32 timer_at_reset(u32 drawn) { return 25 + (i32)(drawn % 75); }
 
 INLINE void system_reset(Env& e) {
     Console& s = e.s;
@@ -26,7 +26,8 @@ INLINE void system_reset(Env& e) {
     s.cyc = s.a = s.x = s.y = s.flag_n = s.flag_c = s.flag_v = s.flag_d = s.flag_i = s.jammed = 0;
     s.sp = 0xFF;
     s.flag_z = 1;
-    s.timer_value = 25 + (i32)(random_draw(e.g.system) % 75);
+    s.timer_value = timer_at_reset(random_draw(e.g.system));
+    s.timer_is_random = 1;
     s.timer_shift = 6;
     s.timer_set = s.timer_read = s.timer_expired = s.riot_register_1 = 0;
     s.line0 = s.drawn = s.row0_line = s.lines_of_last_frame = s.picture = 0;
@@ -50,13 +51,14 @@ INLINE void begin_frame(Console& s) {
     s.picture ^= 1;
     i32 clocks = 3 * s.cyc;
     i32 into_line = (clocks - s.line0) % CLOCKS_PER_LINE;
-    s.timer_set -= s.cyc;
-    s.timer_read -= s.cyc;
-    s.dump_off -= s.cyc;
+    // Unsigned, so that they wrap.
+    s.timer_set = (i32)((u32)s.timer_set - (u32)s.cyc);
+    s.timer_read = (i32)((u32)s.timer_read - (u32)s.cyc);
+    s.dump_off = (i32)((u32)s.dump_off - (u32)s.cyc);
     s.last_hmove = (i32)((u32)s.last_hmove - (u32)clocks);
     s.finish = (i32)((u32)s.finish - (u32)clocks);
 #if CARTRIDGE == CART_DPC
-    s.dpc.music_clock -= s.cyc;
+    s.dpc.music_clock = (i32)((u32)s.dpc.music_clock - (u32)s.cyc);
 #endif
     s.cyc = 0;
     s.line0 = -into_line;

@@ -11,7 +11,7 @@
 struct Scratch {
     float row[MAX_ROWS][MAX_CELLS];  // each row of the picture resized along x
     i32 same_as[MAX_ROWS];           // the first of the rows above that are equal to this one
-    u8 padded[PIXELS + 64];
+    u8 grey[PICTURE_BYTES], held[PICTURE_BYTES];
 };
 
 #if defined(__AVX512VBMI__) && !defined(PORTABLE)
@@ -70,6 +70,12 @@ INLINE void resize_row(const Axis& axis, const u8* row, float* out) {
 // Rows first_row <= y < first_row + rows of the picture resized to columns.cells x rows.cells.
 OUTLINE void resize(const Axis& columns, const Axis& lines, const u8* grey, Scratch& scratch, i32 first_row, i32 rows,
                     u8* out) {
+    if (has_whole_cells(columns, lines)) {
+        for (i32 k = 0; k < rows; k++)
+            for (i32 x = 0; x < columns.cells; x++)
+                out[k * columns.cells + x] = whole_cell(columns, lines, grey, x, first_row + k);
+        return;
+    }
     i32 from = lines.first[first_row], to = lines.first[first_row + rows - 1] + lines.taps;
     for (i32 y = from; y < to; y++) {
         const u8* row = grey + y * PIXELS;
@@ -99,9 +105,7 @@ OUTLINE void resize(const Axis& columns, const Axis& lines, const u8* grey, Scra
         }
         u8* line = out + k * columns.cells;
         for (i32 x = 0; x < columns.cells; x++) {
-            // Half to even: adding 2^23 leaves no bits behind the point. The sums lie between 0 and 255.5.
-            float rounded = (sum[x] + 8388608.0f) - 8388608.0f;
-            line[x] = (u8)(i32)(rounded > 255.0f ? 255.0f : rounded);
+            line[x] = rounded_cell(sum[x]);
         }
     }
 }

@@ -19,12 +19,16 @@ struct Arrays {
     const Axis* columns;
     const Axis* lines;   // 2: of the usual height, and of the one a PAL picture gets
     Frame* frames;       // scratch of each console
-    i32* captured;       // how many of the last two pictures count, or -1 for a start
+    u8* held;            // PICTURE_BYTES, see Env
+    i32* captured;       // how many of the last two pictures count, + HELD; or -1 for a start
     i32 consoles, usual_height;
 };
 
+#define HELD 16
+
 INLINE Env env_of(const Arrays& a, i32 index, Console& s, i32 drawing) {
-    return Env{s, a.generators[index], a.pictures + (u64)index * 2 * PICTURE_BYTES, a.rom, a.frames[index], drawing, 0, 0, 0};
+    return Env{s, a.generators[index], a.pictures + (u64)index * 2 * PICTURE_BYTES, a.rom, a.frames[index], drawing, 0, 0, 0,
+               a.held + (u64)index * PICTURE_BYTES};
 }
 
 INLINE void step_console(const Arrays& a, i32 index, i32 action, StepResult* results, bool seen) {
@@ -33,7 +37,7 @@ INLINE void step_console(const Arrays& a, i32 index, i32 action, StepResult* res
     Episode episode = a.episodes[index];
     Env e = env_of(a, index, s, DRAW_LINES);
     const Frames frames = play_step(e, episode, *a.settings, a.settings->action[action], seen);
-    a.captured[index] = frames.captured;
+    a.captured[index] = frames.captured + (frames.held ? HELD : 0);
     a.console[index] = s;
     a.episodes[index] = episode;
     results[index] = StepResult{frames.reward, lives(s), frames.terminated, frames.truncated};
@@ -57,12 +61,12 @@ INLINE float column_sum(const Axis& axis, const u8* row, i32 cell) {
 }
 
 INLINE u8 cell_of(const Arrays& a, const Axis& lines, const u8* grey, i32 x, i32 y) {
+    if (has_whole_cells(*a.columns, lines)) return whole_cell(*a.columns, lines, grey, x, y);
     const i32 first = lines.first[y];
     float sum = column_sum(*a.columns, grey + first * PIXELS, x) * lines.weight[0][y];
     for (i32 n = 1; n < lines.taps; n++)
         sum = sum + column_sum(*a.columns, grey + (first + n) * PIXELS, x) * lines.weight[n][y];
-    float rounded = (sum + 8388608.0f) - 8388608.0f;
-    return (u8)(i32)(rounded > 255.0f ? 255.0f : rounded);
+    return rounded_cell(sum);
 }
 
 // The maximum of the pictures that count, and the observation made of it. Lanes of one block share a console.
@@ -71,11 +75,14 @@ INLINE void show_console(const Arrays& a, i32 index, u8* observation, i32 lane, 
     const Console& s = a.console[index];
     const u8* table = set.grey[s.is_pal ? 1 : 0];
     const u8* now = a.pictures + ((u64)index * 2 + s.picture) * PICTURE_BYTES;
-    const u8* before = a.pictures + ((u64)index * 2 + (s.picture ^ 1)) * PICTURE_BYTES;
+    const bool held = a.captured[index] > 0 && (a.captured[index] & HELD);
+    const u8* before = held ? a.held + (u64)index * PICTURE_BYTES
+                            : a.pictures + ((u64)index * 2 + (s.picture ^ 1)) * PICTURE_BYTES;
     u8* grey = a.grey + (u64)index * PICTURE_BYTES;
-    const i32 usual = set.frame_skip < 2 ? set.frame_skip : 2, captured = a.captured[index];
+    const i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
+    const i32 captured = a.captured[index] < 0 ? -1 : a.captured[index] & ~HELD;
     const bool anew = captured == -1 || captured == usual;
-    const bool pooled = captured == usual ? usual == 2 && set.max_pool : captured == 1 && set.max_pool;
+    const bool pooled = captured > 0 && usual == 2 && set.max_pool;
     if (!resize) {
         for (i32 k = lane; k < s.height * PIXELS; k += lanes) {
             u8 value = anew ? table[now[k]] : grey[k];

@@ -17,6 +17,7 @@ struct Settings {
 #define MAX_CELLS 256
 struct Axis {
     i32 cells, taps;
+    i32 whole;         // pixels to a cell, if that is a whole number: the resize then works in integers
     i32 first[MAX_CELLS];
     float weight[MAX_TAPS][MAX_CELLS];
 };
@@ -25,6 +26,26 @@ struct Axis {
 struct StepResult {
     i32 reward, lives, terminated, truncated;
 };
+
+// Half to even, where the sum lies between 0 and 255.5: adding 2^23 leaves no bits behind the point.
+INLINE u8 rounded_cell(float sum) {
+    float rounded = (sum + 8388608.0f) - 8388608.0f;
+    return (u8)(i32)(rounded > 255.0f ? 255.0f : rounded);
+}
+
+INLINE bool has_whole_cells(const Axis& columns, const Axis& lines) {
+    return columns.whole && lines.whole && columns.whole * lines.whole > 1;
+}
+
+// A cell that is whole pixels: their mean, which OpenCV rounds up at a half for 2 x 2 and to even else.
+INLINE u8 whole_cell(const Axis& columns, const Axis& lines, const u8* grey, i32 x, i32 y) {
+    i32 sum = 0;
+    for (i32 row = 0; row < lines.whole; row++)
+        for (i32 column = 0; column < columns.whole; column++)
+            sum += grey[(y * lines.whole + row) * PIXELS + x * columns.whole + column];
+    if (columns.whole == 2 && lines.whole == 2) return (u8)((sum + 2) >> 2);
+    return rounded_cell((float)sum * (1.0f / (float)(columns.whole * lines.whole)));
+}
 
 // What of an environment outlives a step, beside its console.
 struct Episode {
@@ -37,6 +58,7 @@ struct Episode {
 // Every cell reads as many pixels as the widest does; with `few_widths`, 3, 5 or MAX_TAPS of them.
 INLINE void make_axis(Axis& axis, i32 pixels, i32 cells, bool few_widths) {
     axis.cells = cells;
+    axis.whole = pixels % cells == 0 ? pixels / cells : 0;
     axis.taps = 0;
     double scale = (double)pixels / cells;
     for (i32 k = 0; k < cells; k++) {
@@ -87,16 +109,20 @@ OUTLINE void play_start(Env& e, const Settings& set, i32 drawn) {
 
 // --- a step ---
 
+#ifndef ALWAYS_CAREFUL
+#define ALWAYS_CAREFUL 0  // 1, for tests: every frame is drawn exactly
+#endif
+
 // What the frames of a step came to; `captured` of its last two pictures count.
 struct Frames {
-    i32 reward, captured, terminated, truncated;
+    i32 reward, captured, terminated, truncated, held;
 };
 
 // A step that must be run again, exactly: what is wrong with a picture matters only to those who look.
 INLINE bool stopped(const Env& e, bool seen) { return (e.cut && seen) || e.inexact; }
 
 OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 action, bool careful, bool seen) {
-    Frames out = {0, 0, 0, 0};
+    Frames out = {0, 0, 0, 0, 0};
     for (i32 k = 0; k < set.frame_skip; k++) {
         bool wanted = seen && k >= set.frame_skip - 2;
         e.drawing = careful ? DRAW_EXACTLY : wanted ? DRAW_LINES : DRAW_NOTHING;
@@ -106,6 +132,11 @@ OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 act
         out.truncated = !out.terminated && episode.elapsed >= set.max_frames;
         if (out.terminated || out.truncated || (!careful && stopped(e, seen))) return out;
         if (wanted) out.captured++;
+        if (wanted && k == set.frame_skip - 2 && e.s.unfinished) {
+            // The next call goes on in the same picture.
+            copy_rows(e.held, e.pictures + e.s.picture * PICTURE_BYTES, e.s.height);
+            out.held = 1;
+        }
     }
     return out;
 }
@@ -114,7 +145,7 @@ INLINE Frames play_step(Env& e, Episode& episode, const Settings& set, i32 actio
     Console& s = e.s;
     const u32 sticky = e.g.sticky[624];
     // A second run draws the same random numbers again, so it is not possible where they are about to be renewed.
-    bool careful = s.careful || sticky + 2 * (u32)set.frame_skip > 624;
+    bool careful = ALWAYS_CAREFUL || s.careful || sticky + 2 * (u32)set.frame_skip > 624;
     const Console kept = s;
     const Episode kept_episode = episode;
     Frames frames;

@@ -83,6 +83,10 @@ INLINE void paint_span(u8* row, i32 x0, i32 x1, i32 colour) {
     for (i32 x = x0; x < x1; x++) row[x] = (u8)colour;
 }
 
+INLINE void copy_rows(u8* to, const u8* from, i32 rows) {
+    for (i32 n = 0; n < rows * PIXELS / 8; n++) ((u64*)to)[n] = ((const u64*)from)[n];
+}
+
 INLINE void copy_row(u8* to, const u8* from) {
 #ifdef __CUDACC__
     for (i32 n = 0; n < PIXELS / 8; n++) ((u64*)to)[n] = ((const u64*)from)[n];

@@ -42,6 +42,6 @@ INLINE void riot_write(Console& s, i32 address, i32 value, i32 cyc) {
         s.timer_value = value;
         s.timer_shift = interval == 0 ? 0 : interval == 1 ? 3 : interval == 2 ? 6 : 10;
         s.timer_set = cyc;
-        s.timer_expired = 0;
+        s.timer_expired = s.timer_is_random = 0;
     }
 }

@@ -10,34 +10,35 @@ static void observe(Batch& b, i32 index, i32 thread, u8* observation) {
            observation + (size_t)index * set.rows * set.width);
 }
 
-static void capture(Batch& b, i32 index, bool alone) {
+static GreyTable greys(const Batch& b, const Console& s) { return grey_table(b.settings.grey[s.is_pal ? 1 : 0]); }
+
+// The last picture alone.
+static void capture(Batch& b, i32 index) {
     const Console& s = b.console[index];
-    const GreyTable table = grey_table(b.settings.grey[s.is_pal ? 1 : 0]);
-    const u8* pictures = b.pictures + (size_t)index * 2 * PICTURE_BYTES;
-    u8* grey = b.grey + (size_t)index * PICTURE_BYTES;
-    grey_picture(table, pictures + s.picture * PICTURE_BYTES, s.height, grey);
-    if (alone) return;
-    static thread_local u8 before[PICTURE_BYTES];
-    grey_picture(table, pictures + (s.picture ^ 1) * PICTURE_BYTES, s.height, before);
-    raise_to(grey, before, s.height * PIXELS);
+    const u8* picture = b.pictures + ((size_t)index * 2 + s.picture) * PICTURE_BYTES;
+    grey_picture(greys(b, s), picture, s.height, b.grey + (size_t)index * PICTURE_BYTES);
 }
 
-// The frame before the last, into the maximum that the last observation left.
-static void capture_earlier(Batch& b, i32 index) {
+// The picture before the last, into the maximum.
+static void capture_earlier(Batch& b, i32 index, i32 thread, bool held) {
     const Console& s = b.console[index];
-    const GreyTable table = grey_table(b.settings.grey[s.is_pal ? 1 : 0]);
-    static thread_local u8 before[PICTURE_BYTES];
-    grey_picture(table, b.pictures + ((size_t)index * 2 + (s.picture ^ 1)) * PICTURE_BYTES, s.height, before);
-    raise_to(b.grey + (size_t)index * PICTURE_BYTES, before, s.height * PIXELS);
+    Scratch& scratch = *b.scratch[thread];
+    const u8* other = b.pictures + ((size_t)index * 2 + (s.picture ^ 1)) * PICTURE_BYTES;
+    grey_picture(greys(b, s), held ? scratch.held : other, s.height, scratch.grey);
+    raise_to(b.grey + (size_t)index * PICTURE_BYTES, scratch.grey, s.height * PIXELS);
 }
 
+// Where every reset of the game led to the same RAM, screen and next 40 frames (games.json), a copy of a start is as good
+// as playing it. What the program may not have overwritten since is the console's own all the same.
 static void take_start(Batch& b, i32 index, const Start& start) {
     Console& s = b.console[index];
-    const i32 frame_number = s.frame_number + start.frames, careful = s.careful | start.console.careful;
+    const i32 frame_number = s.frame_number + start.frames, careful = s.careful;
     s = start.console;
     s.frame_number = frame_number;
     s.careful = careful;
-    for (i32 k = 0; k < start.resets * RESET_DRAWS; k++) random_draw(b.generators[index].system);
+    u32 drawn = 0;
+    for (i32 k = 0; k < start.resets; k++) drawn = random_draw(b.generators[index].system);
+    if (s.timer_is_random) s.timer_value = timer_at_reset(drawn);
     memcpy(b.pictures + (size_t)index * 2 * PICTURE_BYTES, start.pictures, sizeof(start.pictures));
     memcpy(b.grey + (size_t)index * PICTURE_BYTES, start.grey, sizeof(start.grey));
 }
@@ -59,14 +60,16 @@ static void start_episode(Batch& b, i32 index, i32 thread) {
     Env e = b.env(index, thread, DRAW_EXACTLY);
     const i32 drawn = draw_noops(e, set);
     b.episodes[index] = Episode{0, 0, 0};
-    Start* start = drawn < (i32)b.starts.size() ? b.starts[drawn].get() : nullptr;
+    // Not if somebody chose another mode for this console.
+    const bool usual = e.s.mode == set.mode && e.s.difficulty == set.difficulty;
+    Start* start = usual && drawn < (i32)b.starts.size() ? b.starts[drawn].get() : nullptr;
     if (start && start->ready) {
         take_start(b, index, *start);
         return;
     }
     const i32 frames_before = e.s.frame_number;
     play_start(e, set, drawn);
-    capture(b, index, true);
+    capture(b, index);
     if (start) keep_start(b, index, *start, e.s.frame_number - frames_before, e.resets);
 }
 
@@ -90,13 +93,10 @@ static void step_env(Batch& b, i32 index, i32 thread, i32 action, u8* observatio
     Env e = b.env(index, thread, DRAW_LINES);
     const bool seen = observation != nullptr;
     const Frames frames = play_step(e, episode, set, set.action[action], seen);
-    i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
-    if (!seen) {
-        // Nobody looks.
-    } else if (frames.captured == usual) {
-        capture(b, index, usual == 1 || !set.max_pool);
-    } else if (frames.captured == 1 && set.max_pool) {
-        capture_earlier(b, index);
+    if (seen) {
+        const i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
+        if (frames.captured == usual) capture(b, index);
+        if (frames.captured > 0 && usual == 2 && set.max_pool) capture_earlier(b, index, thread, frames.held != 0);
     }
     bool over = frames.terminated || frames.truncated;
     if (over) {

@@ -374,7 +374,7 @@ INLINE void tia_act(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32
     switch (address) {
         case 0x01: KEPT(vblank, value, 1, 0);
         case 0x04:
-            if (exactly || s.nusiz0 != value || s.skip_p0 || s.m0_override) {
+            if (exactly || s.nusiz0 != value || s.skip_p0 || s.m0_override || s.drift) {
                 draw_to(s, f, clock + 8);
                 s.nusiz0 = value;
                 s.skip_p0 = s.m0_override = 0;
@@ -500,7 +500,7 @@ INLINE void tia_act(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32
         case 0x26: KEPT(vdelp1, value & 1, 0, P1);
         case 0x27: KEPT(vdelbl, value & 1, 0, BL);
         case 0x28:
-            if (exactly || s.resmp0 != ((value >> 1) & 1) || s.m0_override) {
+            if (exactly || s.resmp0 != ((value >> 1) & 1) || s.m0_override || s.drift) {
                 draw_to(s, f, clock);
                 if (s.resmp0 && !(value & 2)) s.pos_m0 = missile_on_player(s.pos_p0, s.nusiz0);
                 s.resmp0 = (value >> 1) & 1;
