@@ -234,6 +234,7 @@ def test_the_deadline_holds_in_the_prefill_too(tmp_path, here):
     assert 0 < result["env_steps"] < 90_000
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_a_usable_checkpoint_and_no_orphans(tmp_path, here):
     before = shared_blocks()
     process = start(tmp_path, WITH_ACTORS)

@@ -233,6 +233,7 @@ SHORTCUT_ROMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHORTCUT_ROMS)
 def test_what_is_not_drawn_changes_nothing(name):
     rom = SHORTCUT_ROMS[name]()

@@ -55,7 +55,8 @@ class HostKernels:
         getattr(self.library, function)(ctypes.byref(self.arrays), *pointers)
 
 
-@pytest.mark.parametrize("name", ["pong", pytest.param("tic_tac_toe_3d", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pong", "tic_tac_toe_3d"])
 def test_the_kernels_compute_what_the_cpu_backend_does(name):
     game = find_game(name)
     ours = HostKernels(game, 3, SETTINGS)

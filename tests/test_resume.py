@@ -64,7 +64,10 @@ def assert_equal(first, second, path=""):
         assert first == second, path
 
 
-@pytest.mark.parametrize("backend", ["ale_vector", pytest.param("classic", marks=pytest.mark.slow), "native"])
+@pytest.mark.parametrize(
+    "backend",
+    ["ale_vector", pytest.param("classic", marks=pytest.mark.slow), pytest.param("native", marks=pytest.mark.slow)],
+)
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, backend):
     changes = {"envs": {"backend": backend}}
     whole = run(tmp_path / "whole", 60, **changes)
