@@ -71,7 +71,6 @@ def test_classic_and_vector_backends_give_the_same(settings):
             pytest.param(settings, marks=pytest.mark.slow)
             for settings in (
                 *AGREEMENT[4:],
-                {"game": "qbert", "frame_skip": 2},
                 {"game": "adventure"},
                 {"image_height": 105, "image_width": 80},
                 {"image_height": 42, "image_width": 40},
