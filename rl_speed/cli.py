@@ -5,7 +5,6 @@ Heavy imports wait until a command runs, so that --help answers at once.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.table import Table
 from rl_speed.bench.commands import bench_app
 from rl_speed.emulator.commands import emulator_app
 from rl_speed.errors import ActorError, ConfigError, UserError
+from rl_speed.json_file import check_json_path, write_json
 
 app = typer.Typer(
     help="Train a DQN on Atari as fast as this machine can, and see which speed-up paid.",
@@ -118,8 +118,7 @@ def evaluate(
     from rl_speed.machine import usable_cores
 
     folder = resolve(checkpoint)
-    if json_path is not None and not json_path.absolute().parent.is_dir():
-        raise UserError(f"--json {json_path} lies in a folder that does not exist; make it or choose another path")
+    check_json_path(json_path)
     network, config = load_network(folder)
     torch.set_num_threads(1)  # the games have the cores
     outcome = play_games(network, config, episodes, epsilon, seed, usable_cores())
@@ -129,20 +128,16 @@ def evaluate(
         f"{config.envs.game}: mean {summary['mean']:.2f} +- {summary['std']:.2f}, min {summary['min']:g}, "
         f"max {summary['max']:g} over {episodes} games at epsilon {epsilon:g}"
     )
-    if json_path is not None:
-        content = {
-            **summary,
-            "game": config.envs.game,
-            "epsilon": epsilon,
-            "seed": seed,
-            "checkpoint": str(folder),
-            "returns": outcome.returns,
-            "lengths_env_steps": outcome.lengths_env_steps,
-        }
-        try:
-            json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--json {json_path} cannot be written ({error}); choose another path") from None
+    content = {
+        **summary,
+        "game": config.envs.game,
+        "epsilon": epsilon,
+        "seed": seed,
+        "checkpoint": str(folder),
+        "returns": outcome.returns,
+        "lengths_env_steps": outcome.lengths_env_steps,
+    }
+    write_json(json_path, content)
 
 
 @app.command()

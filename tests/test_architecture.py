@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rl_speed"
 
 LEVELS = {
-    "__init__": 0, "errors": 0, "clock": 0, "config": 1, "records": 1, "machine": 1, "signals": 1,
+    "__init__": 0, "errors": 0, "clock": 0, "config": 1, "records": 1, "machine": 1, "signals": 1, "json_file": 1,
     "network": 2, "td": 2, "threads": 2, "shards": 2, "emulator": 2,
     "policy": 3, "envs": 3,
     "generators": 4,

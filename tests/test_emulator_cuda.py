@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from rl_speed.emulator.compiler import compile_library
-from rl_speed.emulator.consoles import Consoles, ConsoleSettings, c_settings
+from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.cuda import KERNELS, Arrays, CudaConsoles, compile_cubin, read_report
 from rl_speed.emulator.games import find_game, read_rom
 from rl_speed.emulator.instructions import interpreter
+from rl_speed.emulator.settings import ConsoleSettings, c_settings
 from rl_speed.errors import UserError
 
 SETTINGS = ConsoleSettings(max_frames=407, first_row=10, rows=60)

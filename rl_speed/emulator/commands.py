@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rl_speed.errors import UserError
+from rl_speed.json_file import check_json_path, write_json
 
 if TYPE_CHECKING:
     from rl_speed.emulator.verify import Verdict
@@ -108,8 +108,7 @@ def bench(
     from rl_speed.emulator.measure import FRAME_SKIP, Speed, measure
     from rl_speed.machine import machine, usable_cores, versions
 
-    if json_path is not None and not json_path.absolute().parent.is_dir():
-        raise UserError(f"--json {json_path} lies in a folder that does not exist; make it or choose another path")
+    check_json_path(json_path)
     found, counts = find_game(game), _counts(num_envs)
     threads = threads or usable_cores()
     console = Console()
@@ -131,16 +130,12 @@ def bench(
             f"{speed.frames_per_second / reference[speed.num_envs]:.2f}" if speed.num_envs in reference else "-",
         )
     console.print(table)
-    if json_path is not None:
-        rows = [
-            {**asdict(speed), "game": game, "env_steps_per_second": speed.frames_per_second / FRAME_SKIP}
-            for speed in speeds
-        ]
-        content = {"threads": threads, "machine": machine(), "versions": versions(), "rows": rows}
-        try:
-            json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--json {json_path} cannot be written ({error}); choose another path") from None
+    rows = [
+        {**asdict(speed), "game": game, "env_steps_per_second": speed.frames_per_second / FRAME_SKIP}
+        for speed in speeds
+    ]
+    content = {"threads": threads, "machine": machine(), "versions": versions(), "rows": rows}
+    write_json(json_path, content)
 
 
 @emulator_app.command()

@@ -16,75 +16,13 @@ from rl_speed.emulator.compiler import compile_library, source_texts
 from rl_speed.emulator.games import Game, action_number, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.recompiler import BANKS, blocks
-from rl_speed.emulator.rules import ACTION_NUMBERS
-from rl_speed.emulator.tables import grey_table
+from rl_speed.emulator.settings import SCREEN_COLUMNS, ConsoleSettings, CSettings, c_settings
 from rl_speed.errors import UserError
 from rl_speed.records import Int64Array, UInt8Array
 
 MAX_CONSOLES = 65_536
 _MAX_ROWS = 250
-_PIXELS = 160
-_ACTIONS = 18
 _COVERAGE_FRAMES = 4000
-
-
-class _Settings(ctypes.Structure):
-    """Settings of source/observe.h."""
-
-    _fields_ = [
-        ("frame_skip", ctypes.c_int),
-        ("max_pool", ctypes.c_int),
-        ("noop_max", ctypes.c_int),
-        ("fire_on_reset", ctypes.c_int),
-        ("max_frames", ctypes.c_int),
-        ("height", ctypes.c_int),
-        ("width", ctypes.c_int),
-        ("first_row", ctypes.c_int),
-        ("rows", ctypes.c_int),
-        ("mode", ctypes.c_int),
-        ("difficulty", ctypes.c_int),
-        ("actions", ctypes.c_int),
-        ("cache_starts", ctypes.c_int),
-        ("stickiness", ctypes.c_double),
-        ("action", ctypes.c_int * _ACTIONS),
-        ("grey", ctypes.c_ubyte * 512),
-    ]
-
-
-@dataclass(frozen=True)
-class ConsoleSettings:
-    """How the consoles are played. The defaults are those of ale-py's AtariVectorEnv.
-
-    Attributes:
-        actions: names of the actions, in the order of the agent's; None for the game's minimal set.
-        sticky_probability: that a frame repeats the last action.
-        frame_skip: frames per step.
-        max_pool: an observation is the maximum of the last two frames.
-        noop_max: a game starts after 0..noop_max-1 frames without action.
-        fire_on_reset: it starts with FIRE, where the action set that is played from holds it: the game's minimal
-            one, or all 18 if `actions` names others.
-        max_frames: a game is cut off after so many.
-        image_height, image_width: the observation's size, before the crop.
-        first_row, rows: the rows of it that are kept; None for all.
-        mode, difficulty: of the game; None for its default.
-        cache_starts: play the start of a game once for each number of no-ops and copy it then, in games whose resets
-            were all seen to lead to the same RAM, screen and next 40 frames.
-    """
-
-    actions: tuple[str, ...] | None = None
-    sticky_probability: float = 0.0
-    frame_skip: int = 4
-    max_pool: bool = True
-    noop_max: int = 30
-    fire_on_reset: bool = True
-    max_frames: int = 108_000
-    image_height: int = 84
-    image_width: int = 84
-    first_row: int = 0
-    rows: int | None = None
-    mode: int | None = None
-    difficulty: int = 0
-    cache_starts: bool = True
 
 
 @dataclass
@@ -135,57 +73,6 @@ def _pointer(array: np.ndarray[Any, Any]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def c_settings(game: Game, given: ConsoleSettings) -> tuple[_Settings, list[str]]:
-    """The settings as the C++ source wants them, and the names of the agent's actions.
-
-    Raises:
-        UserError: a mode, difficulty or size that cannot be.
-    """
-    facts = game.facts
-    names = list(given.actions or game.minimal_actions)
-    mode = facts["default_mode"] if given.mode is None else given.mode
-    if mode not in game.modes:
-        raise UserError(f"mode: {game.name} has no mode {mode}; choose one of {game.modes}.")
-    if given.difficulty not in facts["difficulties"] and given.difficulty != 0:
-        raise UserError(
-            f"difficulty: {game.name} has no difficulty {given.difficulty}; choose one of {facts['difficulties']}."
-        )
-    unknown = [name for name in names if name not in ACTION_NUMBERS or name == "RESET"]
-    if unknown or not 1 <= len(names) <= _ACTIONS:
-        raise UserError(f"actions: {names} cannot be played; give 1 to {_ACTIONS} names of ale-py's actions.")
-    rows = given.image_height - given.first_row if given.rows is None else given.rows
-    for name, value, least, most in (
-        ("frame_skip", given.frame_skip, 1, 60),
-        ("noop_max", given.noop_max, 0, 1000),
-        ("max_frames", given.max_frames, 1, 2**31 - 1),
-        ("first_row", given.first_row, 0, given.image_height - 1),
-        ("rows", rows, 1, given.image_height - given.first_row),
-    ):
-        if not least <= value <= most:
-            raise UserError(f"{name}: {value} cannot be; give {least} to {most}.")
-    if not (20 <= given.image_height <= 210 and 20 <= given.image_width <= _PIXELS):
-        size = f"{given.image_height} x {given.image_width}"
-        raise UserError(f"image: {size} pixels cannot be made; give 20 to 210 rows and 20 to {_PIXELS} columns.")
-    c = _Settings()
-    c.frame_skip, c.max_pool, c.noop_max = given.frame_skip, int(given.max_pool), given.noop_max
-    has_fire = "FIRE" in game.minimal_actions or not set(names) <= set(game.minimal_actions)
-    c.fire_on_reset = int(given.fire_on_reset and has_fire)
-    c.max_frames = given.max_frames
-    c.height, c.width = given.image_height, given.image_width
-    c.first_row, c.rows = given.first_row, rows
-    c.mode, c.difficulty = mode, given.difficulty
-    c.actions = len(names)
-    usual = mode == facts["default_mode"] and given.difficulty == 0
-    # Cartridges with RAM of their own draw it at every reset.
-    c.cache_starts = int(given.cache_starts and game.has_one_start and usual and not facts["cart"].endswith("SC"))
-    c.stickiness = float(np.float32(given.sticky_probability))
-    for index, name in enumerate(names):
-        c.action[index] = action_number(name)
-    greys = np.concatenate([grey_table(False), grey_table(True)])
-    ctypes.memmove(c.grey, greys.ctypes.data, 512)
-    return c, names
-
-
 def _close(library: ctypes.CDLL, handle: ctypes.c_void_p, *arrays: object) -> None:
     library.emulator_close(handle)
 
@@ -230,6 +117,8 @@ class Consoles:
         self._rows = settings_in_c.rows
         own_rom = rom is None
         rom = read_rom(game, rom_path) if rom is None else rom
+        if len(rom) != game.facts["size"]:
+            raise UserError(f"rom: {game.name} has {game.facts['size']:,} bytes, not {len(rom):,}.")
         generated = {"interpreter.inc": interpreter(), "rule.inc": game.rule_source()}
         defines = game.defines()
         if not own_rom:
@@ -240,11 +129,10 @@ class Consoles:
             defines = {**defines, "BLOCKS": 1}
         self._library = compile_library(generated, defines, extra_flags)
         self._library.emulator_open.restype = ctypes.c_void_p
-        if len(rom) != game.facts["size"]:
-            raise UserError(f"rom: {game.name} has {game.facts['size']:,} bytes, not {len(rom):,}.")
         settings_in_c.cache_starts &= int(own_rom)
         layout = source_texts()["console.h"] + source_texts()["observe.h"] + generated["rule.inc"]
-        self._layout = hashlib.sha256(f"{game.name}\0{self.settings}\0{layout}".encode()).digest()
+        digest = hashlib.sha256(f"{game.name}\0{self.settings}\0{layout}".encode()).digest()
+        self._fingerprint = np.frombuffer(digest, dtype=np.uint8)
         self._allocate(settings_in_c.noop_max if settings_in_c.cache_starts else 0)
         self._open(rom, settings_in_c, max(1, min(threads, num_consoles)))
 
@@ -269,7 +157,7 @@ class Consoles:
     def _allocate(self, starts: int) -> None:
         sizes = (ctypes.c_int * 8)()
         self._library.emulator_sizes(sizes)
-        assert sizes[4] == ctypes.sizeof(_Settings), "Settings differ between consoles.py and source/observe.h"
+        assert sizes[4] == ctypes.sizeof(CSettings), "Settings differ between consoles.py and source/observe.h"
         n = self.num_consoles
         needed = n * (sizes[0] + sizes[1] + 3 * sizes[2] + sizes[3]) + starts * 3 * sizes[2]
         free = psutil.virtual_memory().available
@@ -285,17 +173,16 @@ class Consoles:
             "grey": np.zeros((n, sizes[2]), dtype=np.uint8),
             "episode": np.zeros((n, sizes[3]), dtype=np.uint8),
         }
-        self._fingerprint = np.frombuffer(self._layout, dtype=np.uint8)
         shape = (n, self._rows, self.settings.image_width)
         self._observation = np.zeros(shape, dtype=np.uint8)
         self._final = np.zeros(shape, dtype=np.uint8)
         self._results = np.zeros((n, 4), dtype=np.int32)
         self._actions = np.zeros(n, dtype=np.int32)
         self._ram = np.zeros(128, dtype=np.uint8)
-        self._picture = np.zeros(_MAX_ROWS * _PIXELS, dtype=np.uint8)
+        self._picture = np.zeros(_MAX_ROWS * SCREEN_COLUMNS, dtype=np.uint8)
         self._numbers = np.zeros(16, dtype=np.int32)
 
-    def _open(self, rom: bytes, settings: _Settings, threads: int) -> None:
+    def _open(self, rom: bytes, settings: CSettings, threads: int) -> None:
         buffer = (ctypes.c_ubyte * len(rom)).from_buffer_copy(rom)
         arrays = [_pointer(self.state[name]) for name in ("console", "generators", "pictures", "grey", "episode")]
         handle = self._library.emulator_open(
@@ -424,7 +311,7 @@ class Consoles:
         names = ("is_pal", "cyc", "pc", "a", "x", "y", "sp", "lines", "unfinished", "jammed")
         return Look(
             self._ram.copy(),
-            self._picture[: height * _PIXELS].reshape(height, _PIXELS).copy(),
+            self._picture[: height * SCREEN_COLUMNS].reshape(height, SCREEN_COLUMNS).copy(),
             numbers[0],
             numbers[1],
             bool(numbers[2]),

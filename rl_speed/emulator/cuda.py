@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from rl_speed.emulator.compiler import cache_folder, source_texts
-from rl_speed.emulator.consoles import MAX_CONSOLES, ConsoleSettings, c_settings
+from rl_speed.emulator.consoles import MAX_CONSOLES
 from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.instructions import interpreter
+from rl_speed.emulator.settings import ConsoleSettings, c_settings
 from rl_speed.errors import UserError
 
 KERNELS = ("structure_sizes", "make_axes", "seed_consoles", "step_frames", "start_episodes", "make_frames")

@@ -61,7 +61,7 @@ class Game:
             "SWAP_PORTS": int(facts.get("swap_ports", False)),
             "PADDLE_MOST": facts.get("paddle_max", 790196),
             "FIRE_IS_NOOP": int(facts.get("actions_with_fire_act_as_noop", False)),
-            "POWER_ON_DIFFICULTY": 3 if "power_on_difficulty" in facts else 0,
+            "POWER_ON_DIFFICULTY": facts.get("power_on_difficulty", 0),
         }
 
     def rule_source(self) -> str:

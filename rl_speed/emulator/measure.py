@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import statistics
 import time
@@ -130,14 +131,16 @@ def measure(
         actions = np.random.default_rng(0).integers(len(game.minimal_actions), size=(1000, count))
         windows: dict[tuple[str, bool], list[float]] = {}
         present = {key: engine for key, engine in engines.items() if engine is not None}
-        for repeat in range(repeats):
-            order = list(present)
-            for key in order[repeat % len(order) :] + order[: repeat % len(order)]:
-                step = present[key][0]
-                _window(step, actions, seconds / 10)
-                windows.setdefault(key, []).append(FRAME_SKIP * _window(step, actions, seconds))
-        for key, (_, close) in present.items():
-            close()
+        with contextlib.ExitStack() as stack:
+            for _, close in present.values():
+                stack.callback(close)
+            for repeat in range(repeats):
+                order = list(present)
+                for key in order[repeat % len(order) :] + order[: repeat % len(order)]:
+                    step = present[key][0]
+                    _window(step, actions, seconds / 10)
+                    windows.setdefault(key, []).append(FRAME_SKIP * _window(step, actions, seconds))
+        for key in present:
             speeds = windows[key]
             result = Speed(key[0], count, key[1], statistics.median(speeds), min(speeds), max(speeds))
             results.append(result)

@@ -22,12 +22,12 @@ def _tables() -> dict[str, Any]:
 
 def opcode_rows() -> list[tuple[str, str, str, int, int]]:
     """(mnemonic, mode, data access, base cycles, page penalty) of opcodes 0..255."""
-    return [tuple(row) for row in _tables()["opcodes"]["rows"]]
+    return [tuple(row) for row in _tables()["opcodes"]]
 
 
 def grey_table(is_pal: bool) -> UInt8Array:
     """[256] uint8: the grey of each palette value. PAL's odd values are the colour loss."""
-    palettes = _tables()["palettes"]
-    even = palettes["pal_grey" if is_pal else "ntsc_grey"]
-    odd = palettes["pal_grey_of_odd_value"] if is_pal else even
+    tables = _tables()
+    even = tables["pal_grey" if is_pal else "ntsc_grey"]
+    odd = tables["pal_grey_of_odd_value"] if is_pal else even
     return np.stack([np.array(even, dtype=np.uint8), np.array(odd, dtype=np.uint8)], axis=1).reshape(256)

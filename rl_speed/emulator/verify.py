@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from rl_speed.emulator.consoles import Consoles, ConsoleSettings, Look, c_settings
+from rl_speed.emulator.consoles import Consoles, Look
 from rl_speed.emulator.games import Game, action_number, find_game, rom_path
 from rl_speed.emulator.rules import ACTION_NUMBERS
+from rl_speed.emulator.settings import ConsoleSettings, c_settings
 
 _NAMES = {number: name for name, number in ACTION_NUMBERS.items()}
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from rl_speed.config import ACTION_NAMES, EnvsConfig
-from rl_speed.emulator.consoles import Consoles, ConsoleSettings, Step
+from rl_speed.emulator.consoles import Consoles, Step
 from rl_speed.emulator.games import Game, find_game
+from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.envs.journal import SeedJournal
 from rl_speed.envs.preprocessing import action_indices
 from rl_speed.records import EnvStep, Int64Array, UInt8Array

@@ -2,7 +2,6 @@
 // Python owns, so that a save is a copy of rows.
 #include <atomic>
 #include <condition_variable>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -93,14 +92,7 @@ static void finish(Batch& b) {
 
 extern "C" {
 
-i32 emulator_sizes(i32* sizes) {
-    sizes[0] = sizeof(Console);
-    sizes[1] = sizeof(Generators);
-    sizes[2] = PICTURE_BYTES;
-    sizes[3] = sizeof(Episode);
-    sizes[4] = sizeof(Settings);
-    return 5;
-}
+void emulator_sizes(i32* sizes) { write_sizes(sizes); }
 
 void emulator_close(Batch* b) {
     {
@@ -167,11 +159,6 @@ void console_reset(Batch* b, i32 index) {
 i32 console_act(Batch* b, i32 index, i32 action) {
     Env e = b->env(index, b->threads, DRAW_EXACTLY);
     return act(e, action, b->settings.stickiness);
-}
-
-void console_frame(Batch* b, i32 index, i32 action, i32 drawing) {
-    Env e = b->env(index, b->threads, drawing);
-    emulate(e, action);
 }
 
 void console_choose(Batch* b, i32 index, i32 mode, i32 difficulty) {

@@ -4,29 +4,16 @@
 
 extern "C" {
 
-i32 kernels_sizes(i32* sizes) {
-    sizes[0] = sizeof(Console);
-    sizes[1] = sizeof(Generators);
-    sizes[2] = PICTURE_BYTES;
-    sizes[3] = sizeof(Episode);
-    sizes[4] = sizeof(Settings);
-    sizes[5] = sizeof(Frame);
-    sizes[6] = sizeof(Axis);
+void kernels_sizes(i32* sizes) {
+    write_sizes(sizes);
     sizes[7] = sizeof(Arrays);
-    return 8;
 }
 
 void kernels_axis(Axis* axis, i32 pixels, i32 cells, i32 few_widths) { make_axis(*axis, pixels, cells, few_widths != 0); }
 
 void kernels_seed(const Arrays* a, const u32* seeds, u8* observation, StepResult* results) {
     for (i32 index = 0; index < a->consoles; index++) {
-        Console s;
-        Env e = env_of(*a, index, s, DRAW_EXACTLY);
-        random_seed(e.g.noop, seeds[index]);
-        load_rom(e, seeds[index], a->settings->mode, a->settings->difficulty, a->settings->stickiness);
-        a->console[index] = s;
-        start_console(*a, index);
-        results[index] = StepResult{0, lives(a->console[index]), 0, 0};
+        seed_console(*a, index, seeds[index], results);
         for (i32 part = 0; part < 2; part++) show_console(*a, index, observation, 0, 1, part == 1);
     }
 }

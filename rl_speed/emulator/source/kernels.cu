@@ -52,6 +52,17 @@ INLINE void start_console(const Arrays& a, i32 index) {
     a.episodes[index] = Episode{0, 0, 0};
 }
 
+INLINE void seed_console(const Arrays& a, i32 index, u32 seed, StepResult* results) {
+    const Settings& set = *a.settings;
+    Console s;
+    Env e = env_of(a, index, s, DRAW_EXACTLY);
+    random_seed(e.g.noop, seed);
+    load_rom(e, seed, set.mode, set.difficulty, set.stickiness);
+    a.console[index] = s;
+    start_console(a, index);
+    results[index] = StepResult{0, lives(a.console[index]), 0, 0};
+}
+
 // The weighted sum of a cell along x, rounded after every product.
 INLINE float column_sum(const Axis& axis, const u8* row, i32 cell) {
     const u8* p = row + axis.first[cell];
@@ -101,15 +112,8 @@ INLINE void show_console(const Arrays& a, i32 index, u8* observation, i32 lane, 
 }
 
 #ifndef HOST_KERNELS
-// How large the structures are that the host has to allocate.
 KERNEL structure_sizes(i32* sizes) {
-    sizes[0] = sizeof(Console);
-    sizes[1] = sizeof(Generators);
-    sizes[2] = PICTURE_BYTES;
-    sizes[3] = sizeof(Episode);
-    sizes[4] = sizeof(Settings);
-    sizes[5] = sizeof(Frame);
-    sizes[6] = sizeof(Axis);
+    write_sizes(sizes);
     sizes[7] = sizeof(Arrays);
 }
 
@@ -122,14 +126,7 @@ KERNEL make_axes(Axis* columns, Axis* lines, i32 width, i32 height, i32 usual_he
 KERNEL seed_consoles(Arrays a, const u32* seeds, const u8* mask, StepResult* results) {
     const i32 index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= a.consoles || (mask && !mask[index])) return;
-    const Settings& set = *a.settings;
-    Console s;
-    Env e = env_of(a, index, s, DRAW_EXACTLY);
-    random_seed(e.g.noop, seeds[index]);
-    load_rom(e, seeds[index], set.mode, set.difficulty, set.stickiness);
-    a.console[index] = s;
-    start_console(a, index);
-    results[index] = StepResult{0, lives(a.console[index]), 0, 0};
+    seed_console(a, index, seeds[index], results);
 }
 
 KERNEL step_frames(Arrays a, const long long* actions, StepResult* results, i32 seen) {

@@ -6,7 +6,7 @@
 struct Settings {
     i32 frame_skip, max_pool, noop_max, fire_on_reset, max_frames;
     i32 height, width, first_row, rows;  // the observation's size before the crop, and the rows that are kept
-    i32 mode, difficulty, actions, cache_starts;
+    i32 mode, difficulty, cache_starts;
     double stickiness;
     i32 action[ACTIONS];   // the agent's actions, as ale numbers them
     u8 grey[2][256];       // of palette values: NTSC, PAL
@@ -88,6 +88,17 @@ INLINE void make_axis(Axis& axis, i32 pixels, i32 cells, bool few_widths) {
             axis.weight[0][k] = 0;
         }
     }
+}
+
+// How large the structures are that Python allocates, in the order that consoles.py and cuda.py read them.
+INLINE void write_sizes(i32* sizes) {
+    sizes[0] = sizeof(Console);
+    sizes[1] = sizeof(Generators);
+    sizes[2] = PICTURE_BYTES;
+    sizes[3] = sizeof(Episode);
+    sizes[4] = sizeof(Settings);
+    sizes[5] = sizeof(Frame);
+    sizes[6] = sizeof(Axis);
 }
 
 // --- a game's start ---

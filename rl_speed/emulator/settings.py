@@ -1,0 +1,124 @@
+"""How consoles are played: settings, checked, and as the C++ source wants them."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+import numpy as np
+
+from rl_speed.emulator.games import Game, action_number
+from rl_speed.emulator.rules import ACTION_NUMBERS
+from rl_speed.emulator.tables import grey_table
+from rl_speed.errors import UserError
+
+ACTIONS = 18
+SCREEN_COLUMNS = 160
+
+
+class CSettings(ctypes.Structure):
+    """Settings of source/observe.h."""
+
+    _fields_ = [
+        ("frame_skip", ctypes.c_int),
+        ("max_pool", ctypes.c_int),
+        ("noop_max", ctypes.c_int),
+        ("fire_on_reset", ctypes.c_int),
+        ("max_frames", ctypes.c_int),
+        ("height", ctypes.c_int),
+        ("width", ctypes.c_int),
+        ("first_row", ctypes.c_int),
+        ("rows", ctypes.c_int),
+        ("mode", ctypes.c_int),
+        ("difficulty", ctypes.c_int),
+        ("cache_starts", ctypes.c_int),
+        ("stickiness", ctypes.c_double),
+        ("action", ctypes.c_int * ACTIONS),
+        ("grey", ctypes.c_ubyte * 512),
+    ]
+
+
+@dataclass(frozen=True)
+class ConsoleSettings:
+    """How the consoles are played. The defaults are those of ale-py's AtariVectorEnv.
+
+    Attributes:
+        actions: names of the actions, in the order of the agent's; None for the game's minimal set.
+        sticky_probability: that a frame repeats the last action.
+        frame_skip: frames per step.
+        max_pool: an observation is the maximum of the last two frames.
+        noop_max: a game starts after 0..noop_max-1 frames without action.
+        fire_on_reset: it starts with FIRE, where the action set that is played from holds it: the game's minimal
+            one, or all 18 if `actions` names others.
+        max_frames: a game is cut off after so many.
+        image_height, image_width: the observation's size, before the crop.
+        first_row, rows: the rows of it that are kept; None for all.
+        mode, difficulty: of the game; None for its default.
+        cache_starts: play the start of a game once for each number of no-ops and copy it then, in games whose resets
+            were all seen to lead to the same RAM, screen and next 40 frames.
+    """
+
+    actions: tuple[str, ...] | None = None
+    sticky_probability: float = 0.0
+    frame_skip: int = 4
+    max_pool: bool = True
+    noop_max: int = 30
+    fire_on_reset: bool = True
+    max_frames: int = 108_000
+    image_height: int = 84
+    image_width: int = 84
+    first_row: int = 0
+    rows: int | None = None
+    mode: int | None = None
+    difficulty: int = 0
+    cache_starts: bool = True
+
+
+def c_settings(game: Game, given: ConsoleSettings) -> tuple[CSettings, list[str]]:
+    """The settings as the C++ source wants them, and the names of the agent's actions.
+
+    Raises:
+        UserError: a mode, difficulty or size that cannot be.
+    """
+    facts = game.facts
+    names = list(given.actions or game.minimal_actions)
+    mode = facts["default_mode"] if given.mode is None else given.mode
+    if mode not in game.modes:
+        raise UserError(f"mode: {game.name} has no mode {mode}; choose one of {game.modes}.")
+    if given.difficulty not in facts["difficulties"] and given.difficulty != 0:
+        raise UserError(
+            f"difficulty: {game.name} has no difficulty {given.difficulty}; choose one of {facts['difficulties']}."
+        )
+    unknown = [name for name in names if name not in ACTION_NUMBERS or name == "RESET"]
+    if unknown or not 1 <= len(names) <= ACTIONS:
+        raise UserError(f"actions: {names} cannot be played; give 1 to {ACTIONS} names of ale-py's actions.")
+    rows = given.image_height - given.first_row if given.rows is None else given.rows
+    for name, value, least, most in (
+        ("frame_skip", given.frame_skip, 1, 60),
+        ("noop_max", given.noop_max, 0, 1000),
+        ("max_frames", given.max_frames, 1, 2**31 - 1),
+        ("first_row", given.first_row, 0, given.image_height - 1),
+        ("rows", rows, 1, given.image_height - given.first_row),
+    ):
+        if not least <= value <= most:
+            raise UserError(f"{name}: {value} cannot be; give {least} to {most}.")
+    if not (20 <= given.image_height <= 210 and 20 <= given.image_width <= SCREEN_COLUMNS):
+        size = f"{given.image_height} x {given.image_width}"
+        raise UserError(f"image: {size} pixels cannot be made; give 20 to 210 rows and 20 to {SCREEN_COLUMNS} columns.")
+    c = CSettings()
+    c.frame_skip, c.max_pool, c.noop_max = given.frame_skip, int(given.max_pool), given.noop_max
+    has_fire = "FIRE" in game.minimal_actions or not set(names) <= set(game.minimal_actions)
+    c.fire_on_reset = int(given.fire_on_reset and has_fire)
+    c.max_frames = given.max_frames
+    c.height, c.width = given.image_height, given.image_width
+    c.first_row, c.rows = given.first_row, rows
+    c.mode, c.difficulty = mode, given.difficulty
+    usual = mode == facts["default_mode"] and given.difficulty == 0
+    # Cartridges with RAM of their own draw it at every reset.
+    c.cache_starts = int(given.cache_starts and game.has_one_start and usual and not facts["cart"].endswith("SC"))
+    c.stickiness = float(np.float32(given.sticky_probability))
+    for index, name in enumerate(names):
+        c.action[index] = action_number(name)
+    greys = np.concatenate([grey_table(False), grey_table(True)])
+    ctypes.memmove(c.grey, greys.ctypes.data, 512)
+    return c, names

@@ -1,0 +1,285 @@
+// Drawing: from the TIA's registers as they are to pixels and collisions, up to a given clock.
+#pragma once
+#include "console.h"
+#include "mask.h"
+#include "paint.h"
+
+#ifndef LOG_ENTRIES
+#define LOG_ENTRIES 512
+#endif
+
+enum {
+    P0 = 1, M0 = 2, P1 = 4, M1 = 8, BL = 16, PF = 32
+};
+
+// How much of the picture is wanted. Collisions are noticed in each.
+enum {
+    DRAW_NOTHING = 0,  // no pixels
+    DRAW_LINES = 1,    // the pixels, unless the frame is cut off in the middle
+    DRAW_EXACTLY = 2   // also what a piece leaves behind its end, which only a cut off picture shows
+};
+
+#define REGISTER_NONE 0x3F  // a read: the picture is brought up to date, and nothing is written
+
+struct LogEntry {
+    i32 cyc;
+    u8 address, value;
+};
+
+struct Frame {
+    const u8* rom;
+    u8* coverage;     // per bank and address: 1 an instruction was run there, 2 after a jump that did not name it
+    u8* picture;      // MAX_ROWS x PIXELS palette values, the one being drawn
+    i32 drawing;      // DRAW_...
+    i32 wants_exactness;  // this frame cannot be drawn right but with DRAW_EXACTLY
+    i32 cycle_limit;  // a TIA write from here on ends the frame
+    i32 entries;
+    i32 window_start, window_end;  // clocks
+    i32 dirty;        // objects whose pixels below are not those of the registers
+    i32 same_line;    // the line above was drawn in one piece with the registers as they are
+    Mask p0, p1, m0, m1, bl, pf;
+    LogEntry log[LOG_ENTRIES];
+};
+
+INLINE i32 copies_of(i32 nusiz) {  // bit n: a copy at offset 16*n
+    i32 mode = nusiz & 7;
+    return mode == 1 ? 0x03 : mode == 2 ? 0x05 : mode == 3 ? 0x07 : mode == 4 ? 0x11 : mode == 6 ? 0x15 : 0x01;
+}
+
+INLINE i32 wrapped(i32 position) { return position >= PIXELS ? position - PIXELS : position; }
+
+INLINE Mask repeated(u64 bits, i32 position, i32 nusiz, bool skip_first) {
+    i32 copies = copies_of(nusiz);
+    Mask m = skip_first ? no_pixels() : pixels_at(bits, position);
+    if (copies & 0x02) m = m | pixels_at(bits, wrapped(position + 16));
+    if (copies & 0x04) m = m | pixels_at(bits, wrapped(position + 32));
+    if (copies & 0x10) m = m | pixels_at(bits, wrapped(position + 64));
+    return m;
+}
+
+INLINE Mask player_pixels(i32 pattern, i32 mirrored, i32 position, i32 nusiz, bool skip_first) {
+    u64 bits = mirrored ? (u32)pattern : reversed_byte((u32)pattern);
+    i32 mode = nusiz & 7;
+    if (mode == 5) {  // each bit twice, a pixel late
+        bits = (bits | (bits << 4)) & 0x0F0F;
+        bits = (bits | (bits << 2)) & 0x3333;
+        bits = (bits | (bits << 1)) & 0x5555;
+        bits = (bits * 3) << 1;
+    } else if (mode == 7) {
+        bits = (fourfold(bits) & 0xFFFFFFFFull) << 1;
+    }
+    return repeated(bits, position, nusiz, skip_first);
+}
+
+INLINE i32 pattern_p0(const Console& s) { return s.vdelp0 ? s.grp0_delayed : s.grp0; }
+INLINE i32 pattern_p1(const Console& s) { return s.vdelp1 ? s.grp1_delayed : s.grp1; }
+
+INLINE i32 enabled_objects(const Console& s) {
+    return (pattern_p0(s) ? P0 : 0) | (s.enam0 && !s.resmp0 ? M0 : 0) | (pattern_p1(s) ? P1 : 0) |
+           (s.enam1 && !s.resmp1 ? M1 : 0) | ((s.vdelbl ? s.enabl_delayed : s.enabl) ? BL : 0) | (s.pf ? PF : 0);
+}
+
+OUTLINE void refresh_objects(const Console& s, Frame& f) {
+    if (f.dirty & P0) f.p0 = player_pixels(pattern_p0(s), s.refp0, s.pos_p0, s.nusiz0, s.skip_p0);
+    if (f.dirty & P1) f.p1 = player_pixels(pattern_p1(s), s.refp1, s.pos_p1, s.nusiz1, s.skip_p1);
+    if (f.dirty & M0) {
+        i32 size = (s.nusiz0 >> 4) & 3;
+        if (s.m0_override == 1) size |= 1;
+        f.m0 = s.enam0 && !s.resmp0 && s.m0_override != 2
+                   ? repeated(((u64)1 << (1 << size)) - 1, s.pos_m0, s.nusiz0, false)
+                   : no_pixels();
+    }
+    if (f.dirty & M1)
+        f.m1 = s.enam1 && !s.resmp1 ? repeated(((u64)1 << (1 << ((s.nusiz1 >> 4) & 3))) - 1, s.pos_m1, s.nusiz1, false)
+                                    : no_pixels();
+    if (f.dirty & BL)
+        f.bl = (s.vdelbl ? s.enabl_delayed : s.enabl)
+                   ? pixels_at(((u64)1 << (1 << ((s.ctrlpf >> 4) & 3))) - 1, s.pos_bl)
+                   : no_pixels();
+    if (f.dirty & PF) f.pf = playfield_pixels((u32)s.pf, s.reflect);
+    f.dirty = 0;
+}
+
+// Collision latches, two to a register in the order of the read addresses: bit 2*r of register r's bit 6, 2*r+1 of 7.
+INLINE i32 touching(i32 latch, Mask p, Mask q) { return any(p & q) ? latch : 0; }
+
+INLINE void notice_collisions(Console& s, const Frame& f, i32 enabled, Mask range) {
+    i32 c = s.collisions;
+    if (enabled & P0) {
+        Mask p0 = f.p0 & range;
+        if (any(p0)) {
+            if (enabled & M0) c |= touching(1 << 0, p0, f.m0);
+            if (enabled & M1) c |= touching(1 << 3, p0, f.m1);
+            if (enabled & BL) c |= touching(1 << 4, p0, f.bl);
+            if (enabled & PF) c |= touching(1 << 5, p0, f.pf);
+            if (enabled & P1) c |= touching(1 << 15, p0, f.p1);
+        }
+    }
+    if (enabled & P1) {
+        Mask p1 = f.p1 & range;
+        if (any(p1)) {
+            if (enabled & M0) c |= touching(1 << 1, p1, f.m0);
+            if (enabled & M1) c |= touching(1 << 2, p1, f.m1);
+            if (enabled & BL) c |= touching(1 << 6, p1, f.bl);
+            if (enabled & PF) c |= touching(1 << 7, p1, f.pf);
+        }
+    }
+    if (enabled & M0) {
+        Mask m0 = f.m0 & range;
+        if (enabled & BL) c |= touching(1 << 8, m0, f.bl);
+        if (enabled & PF) c |= touching(1 << 9, m0, f.pf);
+        if (enabled & M1) c |= touching(1 << 14, m0, f.m1);
+    }
+    if (enabled & M1) {
+        Mask m1 = f.m1 & range;
+        if (enabled & BL) c |= touching(1 << 10, m1, f.bl);
+        if (enabled & PF) c |= touching(1 << 11, m1, f.pf);
+    }
+    if ((enabled & (BL | PF)) == (BL | PF)) c |= touching(1 << 13, f.bl & range, f.pf);
+    s.collisions = c;
+}
+
+// Colours of the playfield left and right of the middle, for a piece in which `enabled` objects are on.
+INLINE bool playfield_has_score_colours(const Console& s, i32 enabled) {
+    return (s.ctrlpf & 2) && (!(s.ctrlpf & 4) || enabled == PF);
+}
+
+INLINE void paint_objects(const Console& s, const Frame& f, u8* row, i32 enabled, Mask range) {
+    const Mask left = {~(u64)0, 0xFFFF, 0};
+    Layers layers;
+    layers_begin(layers, range, s.colubk);
+    if (s.ctrlpf & 4) {
+        if (enabled & (P1 | M1)) layers_add(layers, (f.p1 | f.m1) & range, s.colup1);
+        if (enabled & (P0 | M0)) layers_add(layers, (f.p0 | f.m0) & range, s.colup0);
+        if (enabled & BL) layers_add(layers, f.bl & range, s.colupf);
+    } else if (enabled & BL) {
+        layers_add(layers, f.bl & range, s.colupf);
+    }
+    if (enabled & PF) {
+        if (playfield_has_score_colours(s, enabled)) {
+            layers_add(layers, f.pf & range & left, s.colup0);
+            layers_add(layers, without(f.pf & range, left), s.colup1);
+        } else {
+            layers_add(layers, f.pf & range, s.colupf);
+        }
+    }
+    if (!(s.ctrlpf & 4)) {
+        if (enabled & (P1 | M1)) {
+            Mask m = (f.p1 | f.m1) & range;
+            layers_add(layers, (s.ctrlpf & 2) ? without(m, f.pf & left) : m, s.colup1);
+        }
+        if (enabled & (P0 | M0)) layers_add(layers, (f.p0 | f.m0) & range, s.colup0);
+    }
+    layers_end(layers, row);
+}
+
+// A piece that ends inside a group of four pixels is continued to the end of the group, in some cases.
+OUTLINE void paint_rest_of_group(const Console& s, const Frame& f, u8* row, i32 enabled, i32 x0, i32 x1) {
+    i32 group = x1 & ~3;
+    if (x1 == group || group < x0) return;
+    bool score = (s.ctrlpf & 2) != 0;
+    bool applies = enabled == PF || enabled == P0 || enabled == P1 || enabled == M0 || enabled == M1 || enabled == BL ||
+                   enabled == (P0 | P1) || enabled == (M0 | M1) || enabled == (BL | M0) || enabled == (BL | M1) ||
+                   enabled == (BL | P1) ||
+                   (!score && (enabled == (PF | P0) || enabled == (PF | P1) || enabled == (PF | BL)));
+    if (!applies) return;
+    Mask here = without(pixels_below(group + 4), pixels_below(group));
+    Mask objects = no_pixels();
+    if (enabled & P0) objects = objects | player_pixels(0xFF, 0, s.pos_p0, s.nusiz0, s.skip_p0);
+    if (enabled & P1) objects = objects | player_pixels(0xFF, 0, s.pos_p1, s.nusiz1, s.skip_p1);
+    if (enabled & M0) objects = objects | f.m0;
+    if (enabled & M1) objects = objects | f.m1;
+    if (enabled & BL) objects = objects | f.bl;
+    if (any(objects & here)) return;
+    i32 colour = s.colubk;
+    if ((enabled & PF) && any(f.pf & here))
+        colour = !playfield_has_score_colours(s, enabled) ? s.colupf : group < 80 ? s.colup0 : s.colup1;
+    for (i32 x = x1; x < group + 4; x++) row[x] = (u8)colour;
+}
+
+// Clocks h0 <= h < h1 of one line.
+OUTLINE void draw_piece(Console& s, Frame& f, i32 line, i32 h0, i32 h1) {
+    i32 x0 = h0 < BLANK_CLOCKS ? 0 : h0 - BLANK_CLOCKS, x1 = h1 < BLANK_CLOCKS ? 0 : h1 - BLANK_CLOCKS;
+    i32 row_index = line - s.row0_line;
+    bool paints = f.drawing != DRAW_NOTHING && row_index >= 0 && row_index < MAX_ROWS;
+    u8* row = f.picture + row_index * PIXELS;
+    if (x1 > x0) {
+        if (s.vblank & 2) {
+            if (paints) paint_span(row, x0, x1, 0);
+        } else {
+            if (f.dirty) refresh_objects(s, f);
+            i32 enabled = enabled_objects(s);
+            Mask range = pixels_below(x1);
+            if (x0 > 0) range = without(range, pixels_below(x0));
+            if (enabled & (enabled - 1)) notice_collisions(s, f, enabled, range);
+            if (paints) {
+                paint_objects(s, f, row, enabled, range);
+                if (f.drawing == DRAW_EXACTLY && (x1 & 3)) paint_rest_of_group(s, f, row, enabled, x0, x1);
+            }
+        }
+    }
+    if (s.comb) {
+        bool passes = x0 < 8 && x1 >= 8;
+        if (paints && (passes || f.drawing == DRAW_EXACTLY)) {
+            i32 from = h0 >= BLANK_CLOCKS ? h0 : h1 < BLANK_CLOCKS ? h1 : BLANK_CLOCKS;
+            i32 end = x0 + BLANK_CLOCKS + 8 - from;
+            if (end > x0) paint_span(row, passes ? 0 : x0, end, 0);
+        }
+        if (passes) s.comb = 0;
+    }
+}
+
+// What happens when drawing leaves a line.
+OUTLINE void end_line(Console& s, Frame& f) {
+    if (s.reflect != (s.ctrlpf & 1)) {
+        s.reflect = s.ctrlpf & 1;
+        f.dirty |= PF;
+        f.same_line = 0;
+    }
+    if (s.skip_p0 | s.skip_p1) {
+        s.skip_p0 = s.skip_p1 = 0;
+        f.dirty |= P0 | P1;
+        f.same_line = 0;
+    }
+    if (s.drift) {
+        s.drift_count = (s.drift_count + 1) & 3;
+        i32 k = s.drift_count;
+        i32 position = s.pos_m0 - (k == 0 ? 18 : k == 1 ? 33 : k == 2 ? 0 : 17);
+        s.pos_m0 = position < 0 ? position + PIXELS : position;
+        s.m0_override = k == 1 || k == 2 ? k : 0;
+        f.dirty |= M0;
+        f.same_line = 0;
+    }
+}
+
+OUTLINE void draw_lines(Console& s, Frame& f, i32 target) {
+    i32 line = (s.drawn - s.line0) / CLOCKS_PER_LINE;
+    i32 line_start = s.line0 + line * CLOCKS_PER_LINE;
+    while (s.drawn < target) {
+        i32 line_end = line_start + CLOCKS_PER_LINE;
+        i32 end = target < line_end ? target : line_end;
+        if (s.drawn == line_start && s.drawn > f.window_start) {
+            if ((s.reflect ^ (s.ctrlpf & 1)) | s.skip_p0 | s.skip_p1 | s.drift) end_line(s, f);
+        }
+        bool whole = s.drawn == line_start && end == line_end;
+        if (whole && f.same_line && !s.comb) {
+            i32 row = line - s.row0_line;
+            if (f.drawing != DRAW_NOTHING && row > 0 && row < MAX_ROWS)
+                copy_row(f.picture + row * PIXELS, f.picture + (row - 1) * PIXELS);
+        } else {
+            bool combed = s.comb != 0;
+            draw_piece(s, f, line, s.drawn - line_start, end - line_start);
+            f.same_line = whole && !combed;
+        }
+        s.drawn = end;
+        line++;
+        line_start = line_end;
+    }
+}
+
+// Nothing happens before the window; at its end, drawing stops.
+INLINE void draw_to(Console& s, Frame& f, i32 target) {
+    if (target > f.window_end) target = f.window_end;
+    if (target < f.window_start || s.drawn >= target) return;
+    draw_lines(s, f, target);
+}
