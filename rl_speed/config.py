@@ -34,11 +34,16 @@ class EnvsConfig(Section):
     """The game, how it is shown to the network, and how many copies of it run in one process."""
 
     game: str = Field("pong", description="ALE game in snake_case, e.g. pong, ms_pacman")
-    backend: Literal["classic", "ale_vector", "native"] = Field(
+    backend: Literal["classic", "ale_vector", "native", "cuda"] = Field(
         "ale_vector",
-        description="classic: one Python env at a time; ale_vector: ale-py's C++ vector env; native: our own emulator",
+        description="classic: one Python env at a time; ale_vector: ale-py's C++ vector env; native: our own emulator; "
+        "cuda: our own on the GPU, where frames stay",
     )
-    count: int = Field(1, ge=1, le=4096, description="envs stepped together in one process")
+    mode: int | None = Field(
+        None, ge=0, description="of the game, one that it has (not with ale_vector); none: its default"
+    )
+    difficulty: int = Field(0, ge=0, le=3, description="1: left switch at A, 2: right, 3: both (not with ale_vector)")
+    count: int = Field(1, ge=1, le=65_536, description="envs stepped together in one process")
     threads: int = Field(0, ge=0, le=1024, description="threads of the vector env; 0: chosen from the cores")
     actions: Literal["minimal", "full"] | Annotated[tuple[str, ...], Field(strict=False)] = Field(
         "minimal", description="the game's minimal set, all 18, or a list of ALE action names"
@@ -72,6 +77,28 @@ class EnvsConfig(Section):
             return game
         near = difflib.get_close_matches(game.lower().replace("-", "_"), known, n=3) or ["pong", "breakout"]
         raise ValueError(f"is not a game of ale-py; did you mean {' or '.join(near)}?")
+
+    @model_validator(mode="after")
+    def _has_mode(self) -> EnvsConfig:
+        from ale_py import ALEInterface, LoggerMode, roms
+
+        if self.mode is None and self.difficulty == 0:
+            return self
+        if self.backend == "ale_vector":
+            raise ValueError(
+                f"envs.mode = {self.mode} and envs.difficulty = {self.difficulty}: ale-py's vector env plays the default "
+                f"mode at difficulty 0 only; set envs.backend to native or classic"
+            )
+        ALEInterface.setLoggerMode(LoggerMode.Error)
+        ale = ALEInterface()
+        ale.loadROM(roms.get_rom_path(self.game))
+        for name, value, known in (
+            ("mode", self.mode, ale.getAvailableModes()),
+            ("difficulty", self.difficulty, ale.getAvailableDifficulties()),
+        ):
+            if value is not None and value not in known:
+                raise ValueError(f"envs.{name} = {value} is not one that {self.game} has; choose one of {list(known)}")
+        return self
 
     @field_validator("actions")
     @classmethod
@@ -321,6 +348,15 @@ class RunConfig(Section):
             )
         if self.trainer.devices > 1:
             raise ValueError(f"trainer.devices = {self.trainer.devices} is not supported yet; set it to 1")
+        if self.envs.backend == "cuda":
+            for name, value, needed in (
+                ("actors.kind", self.actors.kind, "in_process"),
+                ("trainer.accelerator", self.trainer.accelerator, "auto or gpu"),
+            ):
+                if value not in needed:
+                    raise ValueError(
+                        f"envs.backend = cuda plays on the learner's GPU, so {name} = {value} cannot be; set it to {needed}"
+                    )
         if self.envs.frame_height < 20:
             raise ValueError(
                 f"envs.crop_top + envs.crop_bottom leave {self.envs.frame_height} of envs.image_height = "

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rl_speed.config import RunConfig
+from rl_speed.config import EnvsConfig, RunConfig
 from rl_speed.envs import make_env
 from rl_speed.envs.classic import ClassicEnv
 from rl_speed.envs.preprocessing import push_frame
@@ -86,7 +86,7 @@ def play_games(
     """
     num_envs = min(episodes, MAX_ENVS)
     device = next(network.parameters()).device
-    env = make_env(config.envs, num_envs, seed, threads, can_resume=False)
+    env = make_env(_on_ale(config.envs), num_envs, seed, threads, can_resume=False)
     try:
         policy = EpsilonGreedyPolicy(network, env.num_actions, seed, device, use_bf16=config.update.precision == "bf16")
         policy.epsilon = epsilon
@@ -95,12 +95,19 @@ def play_games(
         env.close()
 
 
+def _on_ale(config: EnvsConfig) -> EnvsConfig:
+    """The same games on ale-py: our own emulator never grades itself."""
+    # ale-py's vector env plays no mode but the default.
+    is_usual = config.mode is None and config.difficulty == 0
+    return config.model_copy(update={"backend": "ale_vector" if is_usual else "classic"})
+
+
 def _play(
     env: VectorEnv, policy: EpsilonGreedyPolicy, config: RunConfig, episodes: int, stop: Event
 ) -> Evaluation | None:
     num_envs = env.num_envs
     quota = np.array([episodes // num_envs + (i < episodes % num_envs) for i in range(num_envs)])
-    frame = torch.from_numpy(env.reset())
+    frame = env.reset()
     is_first = torch.ones(num_envs, dtype=torch.bool)
     stack = torch.zeros((num_envs, config.envs.frame_stack, *frame.shape[1:]), dtype=torch.uint8)
     episode_return, length = np.zeros(num_envs), np.zeros(num_envs, dtype=np.int64)
@@ -110,14 +117,12 @@ def _play(
         if stop.is_set():
             return None
         stack = push_frame(stack, frame, is_first)
-        env.send(policy.act(stack).numpy())
+        env.send(policy.act(stack))
         step = env.recv()
-        frame = torch.from_numpy(step.frame)
-        is_over = step.terminated | step.truncated
-        is_first = torch.from_numpy(is_over)
-        episode_return += step.reward
+        frame, is_first = step.frame, step.terminated | step.truncated
+        episode_return += step.reward.numpy()
         length += 1
-        for i in np.flatnonzero(is_over):
+        for i in np.flatnonzero(is_first.numpy()):
             if quota[i] > 0:
                 quota[i] -= 1
                 returns.append(float(episode_return[i]))

@@ -63,19 +63,20 @@ class EpsilonGreedyPolicy:
             observation: uint8 [E, K, H, W] on any device.
 
         Returns:
-            int64 [E] on the CPU.
+            int64 [E] on the observation's device.
         """
         num_envs = observation.shape[0]
         random_action = torch.randint(self.num_actions, (num_envs,), generator=self._generator)
         is_random = torch.rand(num_envs, generator=self._generator) < self.epsilon
         if bool(is_random.all()):
-            return random_action
+            return random_action.to(observation.device)
         with (
             torch.set_grad_enabled(self.with_autograd),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16),
         ):
             q_value = self.network(observation.to(self.device, non_blocking=True))  # [E, A]
-        return torch.where(is_random, random_action, q_value.detach().argmax(dim=1).cpu())
+        greedy_action = q_value.detach().argmax(dim=1).to(observation.device)
+        return torch.where(is_random.to(observation.device), random_action.to(observation.device), greedy_action)
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes: epsilon and the exploration generator."""

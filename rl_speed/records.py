@@ -20,17 +20,17 @@ Int64Array = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class EnvStep:
-    """What E envs answer to one action each.
+    """What E envs answer to one action each, on the envs' device.
 
     Where an episode ended, `frame` is already the first one of the next episode (SAME_STEP auto-reset), while
     `reward`, `terminated` and `truncated` belong to the episode that ended.
     """
 
-    frame: UInt8Array  # uint8 [E, H, W], grey
-    reward: Float32Array  # float32 [E], raw: never clipped
-    terminated: BoolArray  # bool [E], the game is over
-    truncated: BoolArray  # bool [E], the time limit cut the game short
-    life_lost: BoolArray  # bool [E], a life was lost and the game goes on
+    frame: Tensor  # uint8 [E, H, W], grey
+    reward: Tensor  # float32 [E], raw: never clipped
+    terminated: Tensor  # bool [E], the game is over
+    truncated: Tensor  # bool [E], the time limit cut the game short
+    life_lost: Tensor  # bool [E], a life was lost and the game goes on
 
 
 @dataclass(frozen=True)

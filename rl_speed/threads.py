@@ -10,7 +10,7 @@ MAX_LEARNER_THREADS = 8  # networks of this size gain nothing from more
 # Samples learned per env step from which on actors wait most of the time: those of `parallel`, at 32, are busy 15 % of
 # it on two cores, and a learner with both cores was 1.3 times faster than with the one that they left.
 # Our own emulator's games take a quarter of the time of ale-py's: those of `fast_cpu`, at 5, and acting are busy 30 %.
-LIGHT_PLAY_SAMPLES = {"classic": 16, "ale_vector": 16, "native": 4}
+LIGHT_PLAY_SAMPLES = {"classic": 16, "ale_vector": 16, "native": 4, "cuda": 0}
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def plan_threads(config: RunConfig, cores: int) -> Threads:
         taken = 0 if is_light else config.actors.count * max(config.actors.threads, env)
     else:
         env = config.envs.threads or min(max(1, cores // 2), config.envs.count)
-        # Classic envs are stepped by the learner's own thread, in turn with its updates.
-        taken = 0 if config.envs.backend == "classic" else env
+        # Classic envs are stepped by the learner's own thread, in turn with its updates; the GPU needs none.
+        taken = 0 if config.envs.backend in ("classic", "cuda") else env
     free = min(max(1, cores - taken), MAX_LEARNER_THREADS)
     learner = config.update.threads or max(1, free // config.update.shards)
     return Threads(learner=learner, env=env)

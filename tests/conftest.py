@@ -25,6 +25,7 @@ class CountingEnv:
     """
 
     num_actions = 3
+    device = torch.device("cpu")
 
     def __init__(self, lengths: list[int], height: int = 20, width: int = 20, truncates: bool = False) -> None:
         self.num_envs = len(lengths)
@@ -33,8 +34,8 @@ class CountingEnv:
         self.frame_number = np.zeros(self.num_envs, dtype=np.int64)
         self.in_episode = np.zeros(self.num_envs, dtype=np.int64)
         self.total = 0
-        self.action: np.ndarray | None = None
-        self.actions: list[np.ndarray] = []
+        self.action: torch.Tensor | None = None
+        self.actions: list[torch.Tensor] = []
         self.is_closed = False
 
     def _frames(self) -> np.ndarray:
@@ -42,10 +43,10 @@ class CountingEnv:
             (self.frame_number % 256).astype(np.uint8)[:, None, None], (self.num_envs, *self.shape)
         ).copy()
 
-    def reset(self) -> np.ndarray:
-        return self._frames()
+    def reset(self) -> torch.Tensor:
+        return torch.from_numpy(self._frames())
 
-    def send(self, action: np.ndarray) -> None:
+    def send(self, action: torch.Tensor) -> None:
         assert self.action is None, "send twice"
         self.action = action
 
@@ -58,21 +59,21 @@ class CountingEnv:
         self.in_episode += 1
         is_over = self.in_episode == np.array(self.lengths)
         self.in_episode[is_over] = 0
-        none = np.zeros(self.num_envs, dtype=np.bool_)
+        none, over = torch.zeros(self.num_envs, dtype=torch.bool), torch.from_numpy(is_over)
         return EnvStep(
-            frame=self._frames(),
-            reward=np.full(self.num_envs, float(self.total), dtype=np.float32),
-            terminated=none if self.truncates else is_over,
-            truncated=is_over if self.truncates else none,
+            frame=torch.from_numpy(self._frames()),
+            reward=torch.full((self.num_envs,), float(self.total)),
+            terminated=none if self.truncates else over,
+            truncated=over if self.truncates else none,
             life_lost=none,
         )
 
     def state_dict(self) -> dict[str, Any]:
         return {"frame_number": torch.from_numpy(self.frame_number.copy()), "total": self.total}
 
-    def load_state_dict(self, state: dict[str, Any]) -> np.ndarray:
+    def load_state_dict(self, state: dict[str, Any]) -> torch.Tensor:
         self.frame_number, self.total = state["frame_number"].numpy().copy(), state["total"]
-        return self._frames()
+        return torch.from_numpy(self._frames())
 
     def close(self) -> None:
         self.is_closed = True

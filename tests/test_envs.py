@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
 
@@ -16,7 +17,7 @@ def play(env, steps, seed=0, start=True):
     first = env.reset() if start else None
     answers = []
     for _ in range(steps):
-        env.send(generator.integers(env.num_actions, size=env.num_envs))
+        env.send(torch.from_numpy(generator.integers(env.num_actions, size=env.num_envs)).to(env.device))
         answers.append(env.recv())
     return first, answers
 
@@ -126,7 +127,7 @@ def test_games_come_back_bit_for_bit(backend):
 def test_envs_do_not_start_alike():
     env = make_env(EnvsConfig(game="space_invaders"), 4, seed=0, threads=1)
     # No-ops move the invaders: their number differs from env to env.
-    assert len({one.tobytes() for one in env.reset()}) > 1
+    assert len({one.numpy().tobytes() for one in env.reset()}) > 1
     env.close()
 
 
@@ -136,7 +137,7 @@ def test_a_lost_life_does_not_end_the_game(backend):
     env.reset()
     lives_lost = overs = 0
     for step in range(1500):
-        env.send(np.array([1 if step % 20 == 0 else 0]))  # FIRE now and then, never move
+        env.send(torch.tensor([1 if step % 20 == 0 else 0]))  # FIRE now and then, never move
         answer = env.recv()
         lives_lost += int(answer.life_lost[0])
         overs += int(answer.terminated[0])

@@ -18,7 +18,7 @@ def fill(config, env, steps, replay, rollout_steps=1):
         space = RolloutSpace.allocate(rollout_steps, env.num_envs, config.envs)
         for t in range(rollout_steps):
             player.begin()
-            player.finish(space, t, env_steps=0)
+            player.finish(space, t)
         replay.append(space.rollout((), 0))
 
 

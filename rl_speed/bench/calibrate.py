@@ -86,7 +86,7 @@ def calibrate(seconds: float) -> dict[str, Any]:
         env.reset()
         draw, steps, start = np.random.default_rng(0), 0, time.perf_counter()
         while time.perf_counter() - start < seconds:
-            env.send(draw.integers(env.num_actions, size=4))
+            env.send(torch.from_numpy(draw.integers(env.num_actions, size=4)))
             env.recv()
             steps += 4
         env_seconds[backend] = (time.perf_counter() - start) / steps

@@ -126,11 +126,12 @@ def measure_play(config: RunConfig, spec: dict[str, Any]) -> dict[str, Any]:
     policy.epsilon = config.exploration.epsilon_end
     clock = StageClock()
     player = Player(env, policy, config.envs, 0, clock)
-    space = RolloutSpace.allocate(1, env.num_envs, config.envs)
+    space = RolloutSpace.allocate(1, env.num_envs, config.envs, device=env.device)
 
     def step() -> None:
         player.begin()
-        player.finish(space, 0, 0)
+        player.finish(space, 0)
+        player.take_episode_ends(0, 0)
 
     result = _loop(step, env.num_envs, spec, created)
     player.close()
@@ -146,7 +147,7 @@ def measure_env(config: RunConfig, spec: dict[str, Any]) -> dict[str, Any]:
     env.reset()
 
     def step() -> None:
-        env.send(draw.integers(env.num_actions, size=env.num_envs))
+        env.send(torch.from_numpy(draw.integers(env.num_actions, size=env.num_envs)).to(env.device))
         env.recv()
 
     result = _loop(step, env.num_envs, spec, created)

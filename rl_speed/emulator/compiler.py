@@ -52,6 +52,13 @@ def cache_folder() -> Path:
         raise UserError("XDG_CACHE_HOME: there is no home folder; set it to a folder for compiled code.") from None
 
 
+def unwritable_cache(error: OSError) -> UserError:
+    """What to say where the cache cannot be written."""
+    return UserError(
+        f"cache: {cache_folder()} cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder that can."
+    )
+
+
 @functools.cache
 def find_compiler() -> tuple[str, ...]:
     """The command of a C++ compiler: $CXX, one on the path, or the one in the package ziglang.
@@ -96,25 +103,12 @@ def source_texts() -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted(SOURCE.iterdir()) if path.suffix in (".h", ".cpp", ".cu")}
 
 
-def compile_library(
-    generated: Mapping[str, str],
-    defines: Mapping[str, int],
-    extra_flags: tuple[str, ...] = (),
-    main: str = "batch.cpp",
-) -> ctypes.CDLL:
-    """The library for a game, compiled now or found in the cache.
-
-    Args:
-        generated: files made for the game, such as rule.inc, by name.
-        defines: macros.
-        extra_flags: for the compiler, after the usual ones.
-        main: the file of source/ that is compiled.
+def load_library(path: Path) -> ctypes.CDLL:
+    """A library that was compiled.
 
     Raises:
-        CompilerMissingError: there is no C++ compiler that can compile it.
-        UserError: the cache cannot be written or loaded from.
+        UserError: it cannot be loaded.
     """
-    path = library_path(generated, defines, extra_flags, main)
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
@@ -130,7 +124,18 @@ def library_path(
     extra_flags: tuple[str, ...] = (),
     main: str = "batch.cpp",
 ) -> Path:
-    """See compile_library: the file itself."""
+    """The library for a game, compiled now or found in the cache.
+
+    Args:
+        generated: files made for the game, such as rule.inc, by name.
+        defines: macros.
+        extra_flags: for the compiler, after the usual ones.
+        main: the file of source/ that is compiled.
+
+    Raises:
+        CompilerMissingError: there is no C++ compiler that can compile it.
+        UserError: the cache cannot be written.
+    """
     command = find_compiler()
     flags = [*FLAGS, *extra_flags, *(f"-D{name}={value}" for name, value in defines.items())]
     parts = [
@@ -182,6 +187,4 @@ def _compile(
             # Another process may be making the same file: the last one to finish replaces an equal one.
             os.replace(made, library)
     except OSError as error:
-        raise UserError(
-            f"cache: {library.parent} cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder that can."
-        ) from error
+        raise unwritable_cache(error) from error

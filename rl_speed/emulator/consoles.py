@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
+import tempfile
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from rl_speed.emulator.compiler import compile_library, source_texts
+from rl_speed.emulator.compiler import library_path, load_library, source_texts, unwritable_cache
 from rl_speed.emulator.games import Game, action_number, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.recompiler import BANKS, blocks
@@ -67,6 +69,49 @@ class Look:
     frame: int
     episode_frame: int
     registers: dict[str, int]
+
+
+def find_blocks(game: Game, rom_path: Path | None = None) -> str:
+    """The game's ROM as compiled blocks: blocks.inc.
+
+    Where the ROM's code is, is found by playing it on the interpreter for a while, once: it is kept in the cache.
+
+    Args:
+        game: the game.
+        rom_path: see Consoles.
+
+    Raises:
+        UserError: there is no compiler, or the cache cannot be written.
+    """
+    rom = read_rom(game, rom_path)
+    consoles = Consoles(game, rom_path=rom_path, recompile=False)
+    try:
+        kept = consoles.library_path.with_suffix(".code.npy")
+        try:
+            seen = np.load(kept)
+        except (OSError, ValueError):
+            seen = _where_code_is(game, consoles)
+            try:
+                with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
+                    np.save(file, seen)
+                os.replace(file.name, kept)
+            except OSError as error:
+                raise unwritable_cache(error) from error
+    finally:
+        consoles.close()
+    return blocks(game.facts["cart"], rom, seen)
+
+
+def _where_code_is(game: Game, consoles: Consoles) -> UInt8Array:
+    seen = np.zeros(BANKS << 16, dtype=np.uint8)
+    consoles._library.emulator_coverage(consoles._batch, _pointer(seen))
+    consoles.load()
+    actions = [action_number(name) for name in game.minimal_actions]
+    for action in np.random.default_rng(0).choice(np.array(actions), _COVERAGE_FRAMES):
+        consoles.act(int(action))
+        if consoles.is_over():
+            consoles.reset_game()
+    return seen
 
 
 def _pointer(array: np.ndarray[Any, Any]) -> ctypes.c_void_p:
@@ -125,9 +170,10 @@ class Consoles:
             # ale-py knows the switches at power-on by the ROM's checksum, not by its name.
             defines = {**defines, "POWER_ON_DIFFICULTY": 0}
         if recompile and own_rom:
-            generated["blocks.inc"] = blocks(game.facts["cart"], rom, self._coverage(game, rom_path))
+            generated["blocks.inc"] = find_blocks(game, rom_path)
             defines = {**defines, "BLOCKS": 1}
-        self._library = compile_library(generated, defines, extra_flags)
+        self.library_path = library_path(generated, defines, extra_flags)
+        self._library = load_library(self.library_path)
         self._library.emulator_open.restype = ctypes.c_void_p
         settings_in_c.cache_starts &= int(own_rom)
         layout = source_texts()["console.h"] + source_texts()["observe.h"] + generated["rule.inc"]
@@ -135,24 +181,6 @@ class Consoles:
         self._fingerprint = np.frombuffer(digest, dtype=np.uint8)
         self._allocate(settings_in_c.noop_max if settings_in_c.cache_starts else 0)
         self._open(rom, settings_in_c, max(1, min(threads, num_consoles)))
-
-    @staticmethod
-    def _coverage(game: Game, rom_path: Path | None) -> UInt8Array:
-        """Where the game's code is: plays it on the interpreter for a while."""
-        consoles = Consoles(game, rom_path=rom_path, recompile=False)
-        try:
-            seen = np.zeros(BANKS << 16, dtype=np.uint8)
-            consoles._library.emulator_coverage(consoles._batch, _pointer(seen))
-            consoles.load()
-            actions = [action_number(name) for name in game.minimal_actions]
-            chosen = np.random.default_rng(0).choice(np.array(actions), _COVERAGE_FRAMES)
-            for action in chosen:
-                consoles.act(int(action))
-                if consoles.is_over():
-                    consoles.reset_game()
-            return seen
-        finally:
-            consoles.close()
 
     def _allocate(self, starts: int) -> None:
         sizes = (ctypes.c_int * 8)()

@@ -162,18 +162,28 @@ def _address(op: Opcode, k: str) -> str:
     return text + " i32 address = (base + p.y) & 0xFFFF;"
 
 
-def body(op: Opcode, k: str) -> str:
-    """C++ of an instruction other than a jump, branch, call or return; `k` is its operand."""
+def body(op: Opcode, k: str, is_constant: bool = False) -> str:
+    """C++ of an instruction other than a jump, branch, call or return.
+
+    Args:
+        op: the opcode.
+        k: its operand.
+        is_constant: the operand is known, and with it the address of modes without an index.
+    """
     if op.mode == "imm":
         return f"i32 m = {k}; {_READS[op.mnemonic]}"
+    if is_constant and op.mode in ("zp", "abs"):
+        address, load, store = f"constexpr i32 address = {k};", f"p.load_at<{k}>()", f"p.store_at<{k}>("
+    else:
+        address, load, store = _address(op, k), "p.load(address)", "p.store(address, "
     if op.access == "read":
-        return f"{_address(op, k)} i32 m = p.load(address); {_READS[op.mnemonic]}"
+        return f"{address} i32 m = {load}; {_READS[op.mnemonic]}"
     if op.access == "write":
         before = "p.sp = p.a & p.x; " if op.mnemonic == "SHS" else ""
-        return f"{before}{_address(op, k)} p.store(address, {_WRITES[op.mnemonic]});"
+        return f"{before}{address} {store}{_WRITES[op.mnemonic]});"
     if op.access == "rmw":
         change, then = _MODIFIES[op.mnemonic]
-        return f"{_address(op, k)} i32 m = p.load(address); m = {change}; p.store(address, m); {then}"
+        return f"{address} i32 m = {load}; m = {change}; {store}m); {then}"
     if op.mode == "acc":
         return f"i32 m = p.a; p.a = {_MODIFIES[op.mnemonic][0]};"
     return _IMPLIED[op.mnemonic]

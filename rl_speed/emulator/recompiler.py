@@ -151,7 +151,7 @@ class _Writer:
     def _go(self, instruction: Instruction, address: int) -> str:
         bank = self._rom.bank_at(instruction.bank, instruction.address, address)
         if bank is not None and (bank, address) in self._leaders:
-            return f"goto {_label(bank, address)};"
+            return f"GO({_label(bank, address)}, 0x{address:04X});"
         return f"p.pc = 0x{address:04X}; goto next_block;"
 
     def _leaves(self, instruction: Instruction, left: int) -> str:
@@ -186,7 +186,7 @@ class _Writer:
         if jumps(op) or op.mnemonic == "JAM":
             return self._odd_jump(instruction, text)
         operand = f"0x{k:X}"
-        return f"{text}{{ {body(op, operand)} }}{self._leaves(instruction, left)}"
+        return f"{text}{{ {body(op, operand, is_constant=True)} }}{self._leaves(instruction, left)}"
 
     def _odd_jump(self, instruction: Instruction, text: str) -> str:
         op, k = instruction.op, instruction.operand
@@ -240,9 +240,7 @@ class _Writer:
             if last.op.mnemonic not in (*_ENDS, "JMP", "JSR"):
                 lines.append(self._go(last, last.next_address))
             blocks.append("\n".join(lines))
-        return "\n".join(
-            ["switch ((code_bank(s, p.pc) << 16) | p.pc) {", *cases, "default: goto interpret;", "}", *blocks]
-        )
+        return "\n".join(["switch (place) {", *cases, "default: goto interpret;", "}", *blocks])
 
 
 def blocks(cart: str, rom: bytes, coverage: UInt8Array) -> str:
@@ -251,7 +249,7 @@ def blocks(cart: str, rom: bytes, coverage: UInt8Array) -> str:
     Args:
         cart: the cartridge's type.
         rom: its bytes.
-        coverage: [BANKS * 65536] uint8, as Frame::coverage in source/tia.h describes.
+        coverage: [BANKS * 65536] uint8, as Frame::coverage in source/picture.h describes.
     """
     source = _Rom(cart, rom)
     found, leaders = _find(source, coverage)

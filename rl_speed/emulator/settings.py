@@ -29,6 +29,7 @@ class CSettings(ctypes.Structure):
         ("width", ctypes.c_int),
         ("first_row", ctypes.c_int),
         ("rows", ctypes.c_int),
+        ("default_mode", ctypes.c_int),
         ("mode", ctypes.c_int),
         ("difficulty", ctypes.c_int),
         ("cache_starts", ctypes.c_int),
@@ -112,7 +113,7 @@ def c_settings(game: Game, given: ConsoleSettings) -> tuple[CSettings, list[str]
     c.max_frames = given.max_frames
     c.height, c.width = given.image_height, given.image_width
     c.first_row, c.rows = given.first_row, rows
-    c.mode, c.difficulty = mode, given.difficulty
+    c.default_mode, c.mode, c.difficulty = facts["default_mode"], mode, given.difficulty
     usual = mode == facts["default_mode"] and given.difficulty == 0
     # Cartridges with RAM of their own draw it at every reset.
     c.cache_starts = int(given.cache_starts and game.has_one_start and usual and not facts["cart"].endswith("SC"))

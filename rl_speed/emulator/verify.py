@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from rl_speed.emulator.consoles import Consoles, Look
 from rl_speed.emulator.games import Game, action_number, find_game, rom_path
 from rl_speed.emulator.rules import ACTION_NUMBERS
 from rl_speed.emulator.settings import ConsoleSettings, c_settings
+
+if TYPE_CHECKING:
+    from rl_speed.emulator.cuda import Launcher
 
 _NAMES = {number: name for name, number in ACTION_NUMBERS.items()}
 
@@ -165,54 +169,94 @@ def golden(game: Game, consoles: Consoles) -> dict[str, Any]:
     return {**found, "f2000": running.hexdigest()[:16], "reward_sum": reward_sum, "ends": ends}
 
 
-def verify_cuda(name: str, frames: int, seed: int, num_consoles: int, picture_every: int = 10) -> Verdict:
-    """Plays different random actions on many consoles, on the GPU and on the CPU, and compares their whole states.
+def verify_cuda(
+    name: str,
+    frames: int,
+    seed: int,
+    num_consoles: int,
+    make_launcher: Callable[[Game, dict[str, int]], Launcher] | None = None,
+) -> Verdict:
+    """Plays different random actions on many consoles, on the GPU and on the CPU.
+
+    First every frame is drawn and goes into a hash, with its RAM, reward, lives and end of game; then consoles are played
+    as an agent plays them, and whole states, observations and results are compared after every step.
 
     Args:
         name: of the game.
-        frames: to play.
+        frames: to play, each time.
         seed: of the actions; console i is seeded with `seed` + i.
         num_consoles: N.
-        picture_every: frames between comparisons of the pictures; all else is compared after every frame.
+        make_launcher: where the kernels of a game, compiled with some macros, run; by default on the CUDA device.
     """
+    game = find_game(name)
+    every_frame = {"HASH_FRAMES": 1, "ALWAYS_CAREFUL": 1}
+    total = 0
+    for defines, look_every in ((every_frame, 25), ({}, 1)):
+        steps = -(-frames // 4)
+        launcher = None if make_launcher is None else make_launcher(game, defines)
+        ends, found = _play_both(game, defines, steps, seed, num_consoles, launcher, look_every)
+        total += ends
+        if found:
+            return Verdict(name, total, ends, found)
+    return Verdict(name, 2 * steps * 4 * num_consoles, total)
+
+
+def _play_both(
+    game: Game,
+    defines: dict[str, int],
+    steps: int,
+    seed: int,
+    num_consoles: int,
+    launcher: Launcher | None,
+    look_every: int,
+) -> tuple[int, list[str]]:
+    """Game ends, and what differed first."""
     import torch
 
-    from rl_speed.emulator.cuda import CudaConsoles
+    from rl_speed.emulator.cuda import CudaConsoles, kernel_parts
+    from rl_speed.emulator.nvidia import DriverLauncher
     from rl_speed.machine import usable_cores
 
-    game = find_game(name)
-    settings = ConsoleSettings(frame_skip=1, cache_starts=False)
-    ours = CudaConsoles(game, num_consoles, settings)
-    other = Consoles(game, num_consoles, settings, threads=usable_cores())
+    settings = ConsoleSettings(cache_starts=False)
+    if launcher is None:
+        generated, usual = kernel_parts(game)
+        launcher = DriverLauncher(generated, {**usual, **defines}, torch.device("cuda"))
+    ours = CudaConsoles(game, num_consoles, settings, launcher)
+    flags = tuple(f"-D{macro}={value}" for macro, value in defines.items())
+    other = Consoles(game, num_consoles, settings, threads=usable_cores(), extra_flags=flags)
     seeds = seed + np.arange(num_consoles)
-    ours.seed(torch.from_numpy(seeds))
-    other.seed(seeds)
     rng = np.random.default_rng(seed)
     ends = 0
 
-    def differing(part: str, device_hash: Any, host: Any) -> list[str]:
-        host_hash = _hashes(torch.from_numpy(host))
-        wrong = torch.nonzero(device_hash.cpu() != host_hash).flatten()
+    def differing(part: str, device_rows: Any, host_rows: Any) -> list[str]:
+        host = torch.from_numpy(host_rows)
+        wrong = torch.nonzero(_hashes(device_rows).cpu() != _hashes(host)).flatten()
         if len(wrong) == 0:
             return []
         return [f"{part} of {len(wrong)} consoles, the first is {int(wrong[0])}, differs between GPU and CPU"]
 
-    for frame in range(frames):
-        actions = rng.integers(len(ours.action_names), size=num_consoles)
-        ours.step(torch.from_numpy(actions).to(ours.device))
-        step = other.step(actions)
-        ends += int((step.terminated | step.truncated).sum())
-        found = differing("the state", _hashes(ours.state["console"]), other.state["console"])
-        if frame % picture_every == 0:
-            found += differing("the picture", _hashes(ours.state["pictures"]), other.state["pictures"])
+    try:
+        ours.seed(torch.from_numpy(seeds))
+        other.seed(seeds)
+        for step in range(steps):
+            actions = rng.integers(len(ours.action_names), size=num_consoles)
+            ours.step(torch.from_numpy(actions).to(ours.device))
+            theirs = other.step(actions)
+            ends += int((theirs.terminated | theirs.truncated).sum())
+            if (step + 1) % look_every and step + 1 < steps:
+                continue
+            found = differing("the hash of all frames", ours.state["episode"], other.state["episode"])
+            found += differing("the state", ours.state["console"], other.state["console"])
             found += differing(
-                "the observation", _hashes(ours.observation.flatten(1)), step.observation.reshape(num_consoles, -1)
+                "the observation", ours.observation.flatten(1), theirs.observation.reshape(num_consoles, -1)
             )
-        if found:
-            other.close()
-            return Verdict(name, frame, ends, [f"frame {frame}: {text}" for text in found])
-    other.close()
-    return Verdict(name, frames * num_consoles, ends)
+            results = np.stack([theirs.reward, theirs.lives, theirs.terminated, theirs.truncated], axis=1)
+            found += differing("the result", ours.results.long().view(torch.uint8), results.view(np.uint8))
+            if found:
+                return ends, [f"step {step}: {text}" for text in found]
+        return ends, []
+    finally:
+        other.close()
 
 
 def _hashes(rows: Any) -> Any:

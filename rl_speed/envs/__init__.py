@@ -26,6 +26,10 @@ def make_env(config: EnvsConfig, num_envs: int, seed: int, threads: int, can_res
         from rl_speed.envs.native import NativeVectorEnv
 
         return NativeVectorEnv(config, num_envs, journal, threads)
+    if config.backend == "cuda":
+        from rl_speed.envs.cuda import CudaVectorEnv
+
+        return CudaVectorEnv(config, num_envs, journal)
     from rl_speed.envs.ale_vector import AleVectorEnv
 
     return AleVectorEnv(config, num_envs, journal, threads)

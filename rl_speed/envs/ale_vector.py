@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
+from torch import Tensor
 
 from rl_speed.config import EnvsConfig
 from rl_speed.envs.journal import SeedJournal
@@ -29,7 +31,7 @@ class AleVectorEnv:
     """
 
     def __init__(self, config: EnvsConfig, num_envs: int, journal: SeedJournal, threads: int) -> None:
-        self.num_envs = num_envs
+        self.num_envs, self.device = num_envs, torch.device("cpu")
         self._config = config
         use_full, indices = action_indices(config, self._minimal_names(config.game))
         self._action_indices = np.array(indices, dtype=np.int64)
@@ -70,16 +72,19 @@ class AleVectorEnv:
         assert self._env is not None, "the env is closed"
         return self._env
 
-    def reset(self) -> UInt8Array:
+    def reset(self) -> Tensor:
         """See VectorEnv."""
+        return torch.from_numpy(self._reset())
+
+    def _reset(self) -> UInt8Array:
         observation, info = self._games.reset(seed=self._journal.current_seeds())
         self._lives = info["lives"].astype(np.int64)
         return self._frames(observation)
 
-    def send(self, action: Int64Array) -> None:
+    def send(self, action: Tensor) -> None:
         """See VectorEnv."""
-        self._journal.record(action)
-        self._games.send(self._action_indices[action])
+        self._journal.record(action.numpy())
+        self._games.send(self._action_indices[action.numpy()])
 
     def recv(self) -> EnvStep:
         """See VectorEnv."""
@@ -93,13 +98,8 @@ class AleVectorEnv:
             seeds = np.array([self._journal.start_fresh(int(i)) for i in np.flatnonzero(wants_seed)])
             self._start_from(wants_seed, seeds, frame, lives)
         self._lives = lives
-        return EnvStep(
-            frame,
-            reward.astype(np.float32),
-            terminated.astype(np.bool_),
-            truncated.astype(np.bool_),
-            life_lost,
-        )
+        flags = (terminated.astype(np.bool_), truncated.astype(np.bool_), life_lost)
+        return EnvStep(*(torch.from_numpy(array) for array in (frame, reward.astype(np.float32), *flags)))
 
     def _start_from(
         self,
@@ -122,7 +122,7 @@ class AleVectorEnv:
         """See VectorEnv."""
         return {"journal": self._journal.state_dict()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> UInt8Array:
+    def load_state_dict(self, state: dict[str, Any]) -> Tensor:
         """See VectorEnv; takes as long as playing the journals' actions again.
 
         The envs step in lockstep but their journals differ in length, so each is started from its seed when just
@@ -132,7 +132,7 @@ class AleVectorEnv:
         lengths = self._journal.lengths()
         total = int(lengths.max())
         seeds = self._journal.current_seeds()
-        frame = self.reset()
+        frame = self._reset()
         lives = self._lives
         for step in range(total + 1):
             starts_now = lengths == total - step
@@ -147,7 +147,7 @@ class AleVectorEnv:
             observation, _, _, _, info = self._games.recv()
             frame, lives = self._frames(observation), info["lives"].astype(np.int64)
         self._lives = lives
-        return frame
+        return torch.from_numpy(frame)
 
     def close(self) -> None:
         """See VectorEnv."""

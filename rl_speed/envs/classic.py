@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from ale_py import ALEInterface, LoggerMode
 from ale_py.env import AtariEnv
+from torch import Tensor
 
 from rl_speed.config import EnvsConfig
 from rl_speed.envs.journal import SeedJournal
@@ -32,6 +34,8 @@ class ClassicEnv:
         use_full, self._action_indices = action_indices(config, self._minimal_names(config.game))
         self.emulator = AtariEnv(
             game=config.game,
+            mode=config.mode,
+            difficulty=config.difficulty,
             obs_type="grayscale",
             frameskip=1,
             repeat_action_probability=config.sticky_probability,
@@ -125,20 +129,20 @@ class ClassicVectorEnv:
     """
 
     def __init__(self, config: EnvsConfig, num_envs: int, journal: SeedJournal) -> None:
-        self.num_envs = num_envs
+        self.num_envs, self.device = num_envs, torch.device("cpu")
         self._envs = [ClassicEnv(config) for _ in range(num_envs)]
         self.num_actions = self._envs[0].num_actions
         self._journal = journal
         self._action: Int64Array | None = None
 
-    def reset(self) -> UInt8Array:
+    def reset(self) -> Tensor:
         """See VectorEnv."""
         seeds = self._journal.current_seeds().tolist()
-        return np.stack([env.start(seed) for env, seed in zip(self._envs, seeds, strict=True)])
+        return torch.from_numpy(np.stack([env.start(seed) for env, seed in zip(self._envs, seeds, strict=True)]))
 
-    def send(self, action: Int64Array) -> None:
+    def send(self, action: Tensor) -> None:
         """See VectorEnv; the work is done in `recv`."""
-        self._action = action
+        self._action = action.numpy()
 
     def recv(self) -> EnvStep:
         """See VectorEnv."""
@@ -158,7 +162,8 @@ class ClassicVectorEnv:
             else:
                 life_lost[i] = 0 < env.lives < lives
             frame.append(newest)
-        return EnvStep(np.stack(frame), reward, terminated, truncated, life_lost)
+        arrays = (np.stack(frame), reward, terminated, truncated, life_lost)
+        return EnvStep(*(torch.from_numpy(array) for array in arrays))
 
     def _next_seed(self, env: int) -> int | None:
         is_over = np.zeros(self.num_envs, dtype=np.bool_)
@@ -169,7 +174,7 @@ class ClassicVectorEnv:
         """See VectorEnv."""
         return {"journal": self._journal.state_dict()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> UInt8Array:
+    def load_state_dict(self, state: dict[str, Any]) -> Tensor:
         """See VectorEnv."""
         self._journal.load_state_dict(state["journal"])
         frame: list[UInt8Array] = []
@@ -180,7 +185,7 @@ class ClassicVectorEnv:
                 if terminated or truncated:
                     newest = env.start(None)
             frame.append(newest)
-        return np.stack(frame)
+        return torch.from_numpy(np.stack(frame))
 
     def close(self) -> None:
         """See VectorEnv."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rl_speed.config import ACTION_NAMES, EnvsConfig
 from rl_speed.emulator.consoles import Consoles, Step
@@ -13,7 +14,7 @@ from rl_speed.emulator.games import Game, find_game
 from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.envs.journal import SeedJournal
 from rl_speed.envs.preprocessing import action_indices
-from rl_speed.records import EnvStep, Int64Array, UInt8Array
+from rl_speed.records import EnvStep, UInt8Array
 
 
 def console_settings(config: EnvsConfig, game: Game) -> ConsoleSettings:
@@ -32,6 +33,8 @@ def console_settings(config: EnvsConfig, game: Game) -> ConsoleSettings:
         image_width=config.image_width,
         first_row=config.crop_top,
         rows=config.frame_height,
+        mode=config.mode,
+        difficulty=config.difficulty,
     )
 
 
@@ -52,7 +55,7 @@ class NativeVectorEnv:
     """
 
     def __init__(self, config: EnvsConfig, num_envs: int, journal: SeedJournal, threads: int) -> None:
-        self.num_envs = num_envs
+        self.num_envs, self.device = num_envs, torch.device("cpu")
         game = find_game(config.game)
         self._consoles = Consoles(game, num_envs, console_settings(config, game), threads)
         self.num_actions = len(self._consoles.action_names)
@@ -60,26 +63,27 @@ class NativeVectorEnv:
         self._lives = np.zeros(num_envs, dtype=np.int64)
         self._frame: UInt8Array | None = None
 
-    def reset(self) -> UInt8Array:
+    def reset(self) -> Tensor:
         """See VectorEnv."""
         return self._keep(self._consoles.seed(self._journal.current_seeds()))
 
-    def _keep(self, step: Step) -> UInt8Array:
+    def _keep(self, step: Step) -> Tensor:
         self._lives, self._frame = step.lives, step.observation
-        return step.observation
+        return torch.from_numpy(step.observation)
 
-    def send(self, action: Int64Array) -> None:
+    def send(self, action: Tensor) -> None:
         """See VectorEnv."""
-        self._consoles.send(action)
+        self._consoles.send(action.numpy())
 
     def recv(self) -> EnvStep:
         """See VectorEnv."""
         before = self._lives
         step = self._consoles.recv()
-        self._keep(step)
+        frame = self._keep(step)
         is_over = step.terminated | step.truncated
         life_lost = (step.lives < before) & (step.lives > 0) & ~is_over
-        return EnvStep(step.observation, step.reward.astype(np.float32), step.terminated, step.truncated, life_lost)
+        arrays = (step.reward.astype(np.float32), step.terminated, step.truncated, life_lost)
+        return EnvStep(frame, *(torch.from_numpy(array) for array in arrays))
 
     def state_dict(self) -> dict[str, Any]:
         """See VectorEnv."""
@@ -92,12 +96,12 @@ class NativeVectorEnv:
             "lives": torch.from_numpy(self._lives.copy()),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> UInt8Array:
+    def load_state_dict(self, state: dict[str, Any]) -> Tensor:
         """See VectorEnv."""
         self._consoles.restore({name: rows.numpy() for name, rows in state["consoles"].items()})
         self._journal.seed = state["seed"]
         self._lives, self._frame = state["lives"].numpy().copy(), state["frame"].numpy().copy()
-        return self._frame
+        return torch.from_numpy(self._frame)
 
     def close(self) -> None:
         """See VectorEnv."""

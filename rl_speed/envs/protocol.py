@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from rl_speed.records import EnvStep, Int64Array, UInt8Array
+import torch
+from torch import Tensor
+
+from rl_speed.records import EnvStep
 
 
 class VectorEnv(Protocol):
@@ -16,11 +19,12 @@ class VectorEnv(Protocol):
 
     num_envs: int  # E
     num_actions: int  # A
+    device: torch.device  # where actions are taken from, and where frames and all else that a step gives are
 
-    def reset(self) -> UInt8Array:
+    def reset(self) -> Tensor:
         """Starts all games from their seeds; returns the first frames, uint8 [E, H, W]."""
 
-    def send(self, action: Int64Array) -> None:
+    def send(self, action: Tensor) -> None:
         """Begins a step with int64 [E] actions in 0..A-1."""
 
     def recv(self) -> EnvStep:
@@ -29,7 +33,7 @@ class VectorEnv(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """What resumes, as tensors and numbers; not callable between `send` and `recv`."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> UInt8Array:
+    def load_state_dict(self, state: dict[str, Any]) -> Tensor:
         """Restores what `state_dict` returned; returns the present frames, uint8 [E, H, W]."""
 
     def close(self) -> None:

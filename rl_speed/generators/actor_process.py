@@ -100,10 +100,10 @@ def _play(plan: ActorPlan, connection: Connection) -> None:
             load_flat_weights(network, plan.weights[row])
             before = dict(clock.seconds)
             space = plan.space.part(slot, slice(None), columns)
-            episode_ends = []
             for t in range(config.actors.rollout_env_steps):
                 player.begin()
-                episode_ends += player.finish(space, t, env_steps + (t + 1) * stride)
+                player.finish(space, t)
+            episode_ends = player.take_episode_ends(env_steps, stride)
             seconds = {stage: clock.seconds[stage] - before[stage] for stage in ("act", "env")}
             connection.send((tuple(episode_ends), seconds))
     finally:

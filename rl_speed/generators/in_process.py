@@ -9,7 +9,7 @@ from rl_speed.config import RunConfig
 from rl_speed.envs.protocol import VectorEnv
 from rl_speed.generators.player import Player, RolloutSpace
 from rl_speed.policy import EpsilonGreedyPolicy
-from rl_speed.records import EpisodeEnd, Rollout
+from rl_speed.records import Rollout
 
 
 class InProcessGenerator:
@@ -29,19 +29,19 @@ class InProcessGenerator:
         self._num_envs = env.num_envs
         self._steps = config.actors.rollout_env_steps
         self._player = Player(env, policy, config.envs, first_env=0, clock=clock)
-        self._space = RolloutSpace.allocate(self._steps, env.num_envs, config.envs)
+        self._space = RolloutSpace.allocate(self._steps, env.num_envs, config.envs, device=env.device)
 
     def __iter__(self) -> InProcessGenerator:
         return self
 
     def __next__(self) -> Rollout:
         """Plays T env steps of each env."""
-        episode_ends: list[EpisodeEnd] = []
         for t in range(self._steps):
             self._player.begin()
-            self.env_steps += self._num_envs
-            episode_ends += self._player.finish(self._space, t, self.env_steps)
+            self._player.finish(self._space, t)
         self._player.begin()
+        episode_ends = self._player.take_episode_ends(self.env_steps, self._num_envs)
+        self.env_steps += self._steps * self._num_envs
         return self._space.rollout(tuple(episode_ends), self.env_steps)
 
     def is_ready(self) -> bool:

@@ -29,19 +29,21 @@ class RolloutSpace:
     truncated: Tensor  # bool [T, E]
 
     @classmethod
-    def allocate(cls, steps: int, num_envs: int, config: EnvsConfig, *leading: int) -> RolloutSpace:
-        """New memory for rollouts of `steps` env steps, with `leading` axes in front.
+    def allocate(
+        cls, steps: int, num_envs: int, config: EnvsConfig, *leading: int, device: torch.device | str = "cpu"
+    ) -> RolloutSpace:
+        """New memory on `device` for rollouts of `steps` env steps, with `leading` axes in front.
 
         The frames begin as 255 and the rewards as NaN, so that memory that nobody wrote shows.
         """
         shape = (*leading, steps, num_envs)
         return cls(
-            frame=torch.full((*shape, config.frame_height, config.image_width), 255, dtype=torch.uint8),
-            is_first=torch.zeros(shape, dtype=torch.bool),
-            action=torch.full(shape, -1, dtype=torch.int64),
-            reward=torch.full(shape, torch.nan),
-            terminated=torch.zeros(shape, dtype=torch.bool),
-            truncated=torch.zeros(shape, dtype=torch.bool),
+            frame=torch.full((*shape, config.frame_height, config.image_width), 255, dtype=torch.uint8, device=device),
+            is_first=torch.zeros(shape, dtype=torch.bool, device=device),
+            action=torch.full(shape, -1, dtype=torch.int64, device=device),
+            reward=torch.full(shape, torch.nan, device=device),
+            terminated=torch.zeros(shape, dtype=torch.bool, device=device),
+            truncated=torch.zeros(shape, dtype=torch.bool, device=device),
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -82,12 +84,13 @@ class Player:
     ) -> None:
         self._env, self._policy, self._config = env, policy, config
         self._first_env, self._clock = first_env, clock
-        self._frame = torch.from_numpy(env.reset())  # uint8 [E, H, W]
+        self._frame = env.reset()  # uint8 [E, H, W]
         num_envs, height, width = self._frame.shape
-        self._is_first = torch.ones(num_envs, dtype=torch.bool)
-        self._stack = torch.zeros((num_envs, config.frame_stack, height, width), dtype=torch.uint8)
-        self._return = np.zeros(num_envs)
-        self._length_env_steps = np.zeros(num_envs, dtype=np.int64)
+        self._is_first = torch.ones(num_envs, dtype=torch.bool, device=env.device)
+        self._stack = torch.zeros((num_envs, config.frame_stack, height, width), dtype=torch.uint8, device=env.device)
+        self._return = torch.zeros(num_envs, dtype=torch.float64, device=env.device)
+        self._length_env_steps = torch.zeros(num_envs, dtype=torch.int64, device=env.device)
+        self._steps: list[Tensor] = []  # of the steps that `take_episode_ends` has not looked at: float64 [3, E]
         self._action: Tensor | None = None  # int64 [E], of the step that has begun
         self._arrived: EnvStep | None = None
 
@@ -99,74 +102,82 @@ class Player:
             self._stack = push_frame(self._stack, self._frame, self._is_first)
             action = self._policy.act(self._stack)
         with self._clock.measure("env"):
-            self._env.send(action.numpy())
+            self._env.send(action)
         self._action = action
 
-    def finish(self, space: RolloutSpace, t: int, env_steps: int) -> list[EpisodeEnd]:
-        """Waits for the games and writes row `t` of `space`.
+    def finish(self, space: RolloutSpace, t: int) -> None:
+        """Waits for the games and writes row `t` of `space`, memory of a rollout of E envs.
 
-        Args:
-            space: memory of a rollout of E envs.
-            t: row.
-            env_steps: env steps of the run when this step has ended, for the episode ends.
-
-        Returns:
-            the games that ended.
+        Games on a GPU are not waited for: what is written is queued behind them.
         """
         assert self._action is not None, "finish without begin"
         if self._arrived is None:
             with self._clock.measure("env"):
                 self._arrived = self._env.recv()
         step = self._arrived
-        terminated = step.terminated | step.life_lost if self._config.episodic_life else step.terminated
         space.frame[t] = self._frame
         space.is_first[t] = self._is_first
         space.action[t] = self._action
-        reward = torch.from_numpy(step.reward)
-        space.reward[t] = reward.clamp(-1, 1) if self._config.clip_reward else reward
-        space.terminated[t] = torch.from_numpy(terminated)
-        space.truncated[t] = torch.from_numpy(step.truncated)
+        space.reward[t] = step.reward.clamp(-1, 1) if self._config.clip_reward else step.reward
+        space.terminated[t] = step.terminated | step.life_lost if self._config.episodic_life else step.terminated
+        space.truncated[t] = step.truncated
         is_over = step.terminated | step.truncated
-        self._frame = torch.from_numpy(step.frame)
-        self._is_first = torch.from_numpy(is_over)
+        self._frame, self._is_first = step.frame, is_over
         self._action = self._arrived = None
         self._return += step.reward
         self._length_env_steps += 1
-        return [self._end_episode(int(env), env_steps) for env in np.flatnonzero(is_over)]
+        self._steps.append(torch.stack([is_over.double(), self._return, self._length_env_steps.double()]))
+        self._return.masked_fill_(is_over, 0.0)
+        self._length_env_steps.masked_fill_(is_over, 0)
 
-    def _end_episode(self, env: int, env_steps: int) -> EpisodeEnd:
-        end = EpisodeEnd(self._first_env + env, float(self._return[env]), int(self._length_env_steps[env]), env_steps)
-        self._return[env] = 0.0
-        self._length_env_steps[env] = 0
-        return end
+    def take_episode_ends(self, env_steps: int, stride: int) -> list[EpisodeEnd]:
+        """The games that ended in the steps since the last call: one look at the device for all of them.
+
+        Args:
+            env_steps: env steps of the run before the first of these steps.
+            stride: env steps of the run in each.
+        """
+        if not self._steps:
+            return []
+        with self._clock.measure("env"):
+            steps = torch.stack(self._steps).cpu().numpy()  # [T, 3, E]
+        self._steps = []
+        return [
+            EpisodeEnd(
+                self._first_env + int(e), float(steps[t, 1, e]), int(steps[t, 2, e]), env_steps + (t + 1) * stride
+            )
+            for t, e in np.argwhere(steps[:, 0])
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes. A step that has begun is waited for first, and kept for the next `finish`."""
+        assert not self._steps, "take_episode_ends comes first"
         if self._action is not None and self._arrived is None:
             self._arrived = self._env.recv()
         arrived = self._arrived
         return {
             "env": self._env.state_dict(),
             "policy": self._policy.state_dict(),
-            "frame": self._frame,
-            "is_first": self._is_first,
-            "stack": self._stack,
-            "return": torch.from_numpy(self._return.copy()),
-            "length_env_steps": torch.from_numpy(self._length_env_steps.copy()),
-            "action": self._action,
-            "arrived": None if arrived is None else {k: torch.from_numpy(v) for k, v in vars(arrived).items()},
+            "frame": self._frame.cpu(),
+            "is_first": self._is_first.cpu(),
+            "stack": self._stack.cpu(),
+            "return": self._return.cpu().clone(),
+            "length_env_steps": self._length_env_steps.cpu().clone(),
+            "action": None if self._action is None else self._action.cpu(),
+            "arrived": None if arrived is None else {name: tensor.cpu() for name, tensor in vars(arrived).items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned."""
+        device = self._env.device
         self._env.load_state_dict(state["env"])
         self._policy.load_state_dict(state["policy"])
-        self._frame, self._is_first, self._stack = state["frame"], state["is_first"], state["stack"]
-        self._return = state["return"].numpy().copy()
-        self._length_env_steps = state["length_env_steps"].numpy().copy()
-        self._action = state["action"]
+        self._frame, self._is_first, self._stack = (state[name].to(device) for name in ("frame", "is_first", "stack"))
+        self._return = state["return"].to(device, copy=True)
+        self._length_env_steps = state["length_env_steps"].to(device, copy=True)
+        self._action = None if state["action"] is None else state["action"].to(device)
         arrived = state["arrived"]
-        self._arrived = None if arrived is None else EnvStep(**{k: v.numpy() for k, v in arrived.items()})
+        self._arrived = None if arrived is None else EnvStep(**{k: v.to(device) for k, v in arrived.items()})
 
     def close(self) -> None:
         """Closes the games."""

@@ -12,12 +12,14 @@
 #include "observe.h"
 #include "grey.h"
 
-// A start that was played once. Where all starts of a game with so many no-ops are one, a copy of it is as good.
-struct Start {
+struct KeptStart : Start {
     std::atomic<bool> ready{false};
-    Console console;
-    i32 frames, resets;
     u8 pictures[2 * PICTURE_BYTES], grey[PICTURE_BYTES];
+};
+
+struct LoggedFrame : Frame {
+    u32 notes[LOG_ENTRIES];
+    LoggedFrame() : Frame() { log = notes; }
 };
 
 struct Batch {
@@ -31,9 +33,9 @@ struct Batch {
     u8* pictures;
     u8* grey;  // consoles x MAX_ROWS x PIXELS: the maximum of the last two frames
     Episode* episodes;
-    std::vector<Frame*> frames;  // one per thread
+    std::vector<LoggedFrame*> frames;  // one per thread
     std::vector<Scratch*> scratch;
-    std::vector<std::unique_ptr<Start>> starts;  // by the number of no-ops drawn; empty if they cannot be kept
+    std::vector<std::unique_ptr<KeptStart>> starts;  // by the number of no-ops drawn
     std::mutex starts_mutex;
 
     std::function<void(i32, i32)> work;
@@ -124,11 +126,11 @@ Batch* emulator_open(i32 consoles, i32 threads, const u8* rom, i32 rom_bytes, co
     b->row_heights[1] = HEIGHT == 210 ? 250 : HEIGHT;
     for (i32 k = 0; k < 2; k++) make_axis(b->rows[k], b->row_heights[k], settings->height, false);
     for (i32 t = 0; t < threads + 1; t++) {
-        b->frames.push_back(new Frame());
+        b->frames.push_back(new LoggedFrame());
         b->scratch.push_back(new Scratch());
     }
-    if (settings->cache_starts && settings->stickiness == 0)
-        for (i32 k = 0; k < (settings->noop_max > 0 ? settings->noop_max : 1); k++) b->starts.emplace_back(new Start());
+    if (settings->cache_starts)
+        for (i32 k = 0; k < number_of_starts(*settings); k++) b->starts.emplace_back(new KeptStart());
     // The last Frame is for calls that work on one console, in the caller's thread.
     try {
         for (i32 t = 0; t < threads; t++) b->workers.emplace_back(worker, b, t);
@@ -148,7 +150,9 @@ void emulator_coverage(Batch* b, u8* seen) {
 
 void console_load(Batch* b, i32 index, u32 seed) {
     Env e = b->env(index, b->threads, DRAW_EXACTLY);
-    load_rom(e, seed, b->settings.mode, b->settings.difficulty, b->settings.stickiness);
+    load_rom(e, seed, b->settings.default_mode, 0, b->settings.stickiness);
+    e.s.mode = b->settings.mode;
+    e.s.difficulty = b->settings.difficulty;
 }
 
 void console_reset(Batch* b, i32 index) {

@@ -71,12 +71,22 @@ struct Console {
     i32 frame_number, episode_frame_number, sticky_action, mode, difficulty, frames_left;
     i32 rule[RULE_VARIABLES];
 
-    u8 ram[128];
+    alignas(8) u8 ram[128];
     u8 cart_ram[128];
 #if CARTRIDGE == CART_DPC
     Dpc dpc;
 #endif
 };
+
+// A copy, word by word: as one assignment it is unrolled on the GPU, into more registers than there are.
+INLINE void copy_words(Console& to, const Console& from) {
+#ifdef __CUDACC__
+#pragma unroll 4
+    for (u32 k = 0; k < sizeof(Console) / 4; k++) ((u32*)&to)[k] = ((const u32*)&from)[k];
+#else
+    to = from;
+#endif
+}
 
 // Three mt19937: what the console draws from at power-on and reset, sticky actions, and the number of no-ops.
 #define GENERATOR_WORDS 625

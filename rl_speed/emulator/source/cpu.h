@@ -10,6 +10,13 @@
 
 #define INSTRUCTIONS_PER_FRAME 25000
 
+// On the GPU only writes to the TIA, which are noted and no more, stand where they are made.
+#ifdef __CUDACC__
+#define IO_WRITTEN_OUT false
+#else
+#define IO_WRITTEN_OUT true
+#endif
+
 #ifdef __CUDACC__
 #define MEMBER __device__ __forceinline__
 #else
@@ -30,11 +37,12 @@ INLINE bool pot_charged(const Console& s, i32 input, i32 cyc) {
 // --- TIA and RIOT, as the processor meets them ---
 
 INLINE void note(Console& s, Frame& f, i32 cyc, i32 address, i32 value) {
-    if (unlikely(f.entries == LOG_ENTRIES)) replay(s, f);
-    LogEntry& entry = f.log[f.entries++];
-    entry.cyc = cyc;
-    entry.address = (u8)address;
-    entry.value = (u8)value;
+    if (unlikely(f.entries == LOG_ENTRIES || cyc >= LATEST_NOTE)) {
+        note_slowly(s, f, cyc, address, value);
+        return;
+    }
+    f.log[f.entries * LOG_STRIDE] = note_of(cyc, address, value);
+    f.entries++;
 }
 
 INLINE i32 tia_read(Console& s, Frame& f, i32 address, i32 cyc, i32 bus) {
@@ -127,20 +135,36 @@ struct Cpu {
         else if ((address & 0x280) == 0x80)
             bus = s.ram[address & 0x7F];
         else
-            bus = KNOWN(address) ? io_read(s, f, address, cyc, bus) : io_read_outline(s, f, address, cyc, bus);
+            bus = io_read_outline(s, f, address, cyc, bus);
         return bus;
     }
 
-    MEMBER void store(i32 address, i32 value, bool after_read = true) {
+    MEMBER void store(i32 address, i32 value) {
         if (address & 0x1000)
             cart_write(s, address, value);
         else if ((address & 0x280) == 0x80)
             s.ram[address & 0x7F] = (u8)value;
-        else if (KNOWN(address))
-            io_write(s, f, address, value, after_read, cyc, done);
         else
-            io_write_outline(address, value, after_read);
+            io_write_outline(address, value, true);
         bus = value;
+    }
+
+    // The same for an address that is known when this is compiled: what is there is written out.
+
+    template <i32 ADDRESS> MEMBER i32 load_at() {
+        if (IO_WRITTEN_OUT && !(ADDRESS & 0x1000) && (ADDRESS & 0x280) != 0x80)
+            return bus = io_read(s, f, ADDRESS, cyc, bus);
+        return load(ADDRESS);
+    }
+
+    template <i32 ADDRESS> MEMBER void store_at(i32 value) {
+        const bool io = !(ADDRESS & 0x1000) && (ADDRESS & 0x280) != 0x80;
+        if (io && (IO_WRITTEN_OUT || !(ADDRESS & 0x80))) {
+            io_write(s, f, ADDRESS, value, true, cyc, done);
+            bus = value;
+        } else {
+            store(ADDRESS, value);
+        }
     }
 
     MEMBER void io_write_outline(i32 address, i32 value, bool after_read) {
@@ -326,30 +350,43 @@ struct Cpu {
     }
 };
 
+// From block to block: on the CPU directly, on the GPU by way of the next turn.
+#ifdef __CUDACC__
+#define GO(block, address) \
+    {                      \
+        p.pc = address;    \
+        goto next_block;   \
+    }
+#else
+#define GO(block, address) goto block
+#endif
+
 // Runs until the frame is complete or the instructions of one call are used up. True if it is complete.
 OUTLINE bool run_instructions(Console& s, Frame& f) {
+    const u32 lanes = arrived_together();
     Cpu p(s, f);
     i32 budget = s.jammed ? 0 : INSTRUCTIONS_PER_FRAME;
     i32 arrived = 1;  // at an address that the instruction before did not name
+    for (;;) {
+        const bool runs = budget > 0 && !p.done;
+        const i32 place = (code_bank(s, p.pc) << 16) | p.pc;
+        const Turn turn = next_turn(lanes, runs, p.cyc, place, TURNS_OF_PROCESSOR);
+        if (turn.over) break;
+        if (!runs || place != turn.place) continue;
 #ifdef BLOCKS
-    while (budget > 0 && !p.done) {
 #include "blocks.inc"
     interpret:
-        if (budget == 0) break;
-        budget--;
-#include "interpreter.inc"
-    next_block:;
-    }
-#else
-    while (budget > 0 && !p.done) {
-        budget--;
-#ifndef __CUDACC__
-        if (unlikely(f.coverage != nullptr)) f.coverage[(code_bank(s, p.pc) << 16) | p.pc] |= arrived ? 3 : 1;
-#endif
+        if (budget == 0) continue;
+#elif !defined(__CUDACC__)
+        if (unlikely(f.coverage != nullptr)) f.coverage[place] |= arrived ? 3 : 1;
         arrived = 0;
-#include "interpreter.inc"
-    }
 #endif
+        budget--;
+#include "interpreter.inc"
+#ifdef BLOCKS
+    next_block:;
+#endif
+    }
     (void)arrived;
     p.save();
     return p.done;

@@ -1,11 +1,18 @@
-// Many consoles on the GPU: a step as four kernels on one stream, all state in device memory.
+// Many consoles on the GPU: a step as two kernels, or four where games ended, on one stream, all state in device memory.
 //
-// step_frames runs the frames of every console, one thread each; make_frames turns the pictures into observations, one
-// block each; start_episodes starts the games that ended; and make_frames shows those again. Nothing is decided on the
-// host, so the four can be captured in a CUDA graph. HOST_KERNELS builds the same text as loops, for a test without a GPU.
+// run_consoles does everything that a console does, one thread each, 32 to a block, so that few consoles spread over all
+// of the GPU; make_frames turns pictures into observations, one block each. Nothing is decided on the host, so a step can
+// be captured in a CUDA graph. simulated_device.cpp runs the same text on the CPU, for tests without a GPU.
 #include "observe.h"
 
 #define KERNEL extern "C" __global__ void
+#define LANES 32           // consoles per block
+#define FRAME_THREADS 256  // per block of make_frames
+
+// Registers are for as many blocks on each multiprocessor as this asks for.
+#ifndef BLOCKS_AT_ONCE
+#define BLOCKS_AT_ONCE 16
+#endif
 
 // Pointers are device addresses; arrays have one row per console.
 struct Arrays {
@@ -18,49 +25,85 @@ struct Arrays {
     const Settings* settings;
     const Axis* columns;
     const Axis* lines;   // 2: of the usual height, and of the one a PAL picture gets
-    Frame* frames;       // scratch of each console
+    u32* log;            // LOG_ENTRIES x LANES notes for every block
     u8* held;            // PICTURE_BYTES, see Env
-    i32* captured;       // how many of the last two pictures count, + HELD; or -1 for a start
+    i32* shown;          // what make_frames has to show: SHOW_...
+    Start* starts;       // by the number of no-ops drawn; null if none are kept
+    u8* start_pictures;  // two each
+    u8* start_grey;
     i32 consoles, usual_height;
 };
 
-#define HELD 16
+// How many of the last two pictures count, and
+#define SHOW_HELD 16       // the first of them is in `held`
+#define SHOW_ENDED 32      // this is the last observation of a game
+#define SHOW_PLAYED -1     // the last picture, of a start
+#define SHOW_START -2      // start -2 - n, which is copied
 
-INLINE Env env_of(const Arrays& a, i32 index, Console& s, i32 drawing) {
-    return Env{s, a.generators[index], a.pictures + (u64)index * 2 * PICTURE_BYTES, a.rom, a.frames[index], drawing, 0, 0, 0,
-               a.held + (u64)index * PICTURE_BYTES};
-}
-
-INLINE void step_console(const Arrays& a, i32 index, i32 action, StepResult* results, bool seen) {
-    // A copy of its own: local memory lies so that the lanes of a warp read neighbouring words.
-    Console s = a.console[index];
+INLINE void step_console(const Arrays& a, Env& e, i32 index, i32 action, StepResult* results, bool seen) {
     Episode episode = a.episodes[index];
-    Env e = env_of(a, index, s, DRAW_LINES);
-    const Frames frames = play_step(e, episode, *a.settings, a.settings->action[action], seen);
-    a.captured[index] = frames.captured + (frames.held ? HELD : 0);
-    a.console[index] = s;
+    const Frames frames = play_step(e, a.console[index], episode, *a.settings, a.settings->action[action], seen);
+    const bool ended = frames.terminated || frames.truncated;
+    a.shown[index] = frames.captured + (frames.held ? SHOW_HELD : 0) + (ended ? SHOW_ENDED : 0);
     a.episodes[index] = episode;
-    results[index] = StepResult{frames.reward, lives(s), frames.terminated, frames.truncated};
+    results[index] = StepResult{frames.reward, lives(e.s), frames.terminated, frames.truncated};
 }
 
-INLINE void start_console(const Arrays& a, i32 index) {
-    Console s = a.console[index];
-    Env e = env_of(a, index, s, DRAW_EXACTLY);
-    play_start(e, *a.settings, draw_noops(e, *a.settings));
-    a.captured[index] = -1;
-    a.console[index] = s;
-    a.episodes[index] = Episode{0, 0, 0};
-}
-
-INLINE void seed_console(const Arrays& a, i32 index, u32 seed, StepResult* results) {
+INLINE void start_console(const Arrays& a, Env& e, i32 index) {
     const Settings& set = *a.settings;
+    const i32 drawn = draw_noops(e, set);
+    a.episodes[index].elapsed = 0;
+    if (a.starts && may_take_start(e.s, set)) {
+        take_start(e.s, e.g, a.starts[drawn]);
+        a.shown[index] = SHOW_START - drawn;
+    } else {
+        play_start(e, set, drawn);
+        a.shown[index] = SHOW_PLAYED;
+    }
+}
+
+#define SEED 0   // load the ROM with seeds[index], where mask says so, and start a game
+#define STEP 1   // play actions[index]
+#define START 2  // start the next game, where one ended
+#define KEEP 3   // load the ROM and keep the start with `index` no-ops
+
+// One kernel for all of them: the emulator is compiled once.
+KERNEL __launch_bounds__(LANES, BLOCKS_AT_ONCE)
+run_consoles(Arrays a, i32 operation, const long long* actions, const u32* seeds, const u8* mask, StepResult* results,
+             i32 seen) {
+    const i32 index = blockIdx.x * LANES + threadIdx.x;
+    if (index >= a.consoles) return;
+    if (operation == SEED && mask && !mask[index]) return;
+    if (operation == START && !(a.shown[index] >= 0 && (a.shown[index] & SHOW_ENDED))) return;
+    const Settings& set = *a.settings;
+    // Copies of its own: local memory lies so that the lanes of a warp read neighbouring words.
     Console s;
-    Env e = env_of(a, index, s, DRAW_EXACTLY);
-    random_seed(e.g.noop, seed);
-    load_rom(e, seed, set.mode, set.difficulty, set.stickiness);
-    a.console[index] = s;
-    start_console(a, index);
-    results[index] = StepResult{0, lives(a.console[index]), 0, 0};
+    Frame f;
+    f.log = a.log + (u64)blockIdx.x * LOG_ENTRIES * LANES + threadIdx.x;
+    Env e = Env{s, a.generators[index], a.pictures + (u64)index * 2 * PICTURE_BYTES, a.rom, f, DRAW_EXACTLY, 0, 0, 0,
+                a.held + (u64)index * PICTURE_BYTES};
+    if (operation == STEP || operation == START) {
+        copy_words(s, a.console[index]);
+    } else {
+        load_for(e, set, seeds ? seeds[index] : 0);
+    }
+    if (operation == STEP) {
+        // What is no action is the first one: nobody would hear a complaint.
+        const long long action = actions[index];
+        step_console(a, e, index, action > 0 && action < ACTIONS ? (i32)action : 0, results, seen != 0);
+    } else if (operation == KEEP) {
+        const i32 frames_before = s.frame_number;
+        play_start(e, set, index);
+        keep_start(a.starts[index], e, frames_before);
+        a.shown[index] = SHOW_PLAYED;
+    } else {
+        start_console(a, e, index);
+        if (operation == SEED)
+            results[index] = StepResult{0, lives(s), 0, 0};
+        else
+            results[index].lives = lives(s);
+    }
+    copy_words(a.console[index], s);
 }
 
 // The weighted sum of a cell along x, rounded after every product.
@@ -80,41 +123,61 @@ INLINE u8 cell_of(const Arrays& a, const Axis& lines, const u8* grey, i32 x, i32
     return rounded_cell(sum);
 }
 
-// The maximum of the pictures that count, and the observation made of it. Lanes of one block share a console.
-INLINE void show_console(const Arrays& a, i32 index, u8* observation, i32 lane, i32 lanes, bool resize) {
+INLINE void copy_together(u8* to, const u8* from, i32 bytes) {
+    for (i32 k = threadIdx.x; k < bytes / 8; k += FRAME_THREADS) ((u64*)to)[k] = ((const u64*)from)[k];
+}
+
+// The maximum of the pictures that count.
+INLINE void make_grey(const Arrays& a, i32 index, i32 shown) {
     const Settings& set = *a.settings;
     const Console& s = a.console[index];
     const u8* table = set.grey[s.is_pal ? 1 : 0];
-    const u8* now = a.pictures + ((u64)index * 2 + s.picture) * PICTURE_BYTES;
-    const bool held = a.captured[index] > 0 && (a.captured[index] & HELD);
-    const u8* before = held ? a.held + (u64)index * PICTURE_BYTES
-                            : a.pictures + ((u64)index * 2 + (s.picture ^ 1)) * PICTURE_BYTES;
+    const u8* pictures = a.pictures + (u64)index * 2 * PICTURE_BYTES;
+    const u8* now = pictures + s.picture * PICTURE_BYTES;
+    const bool held = shown > 0 && (shown & SHOW_HELD);
+    const u8* before = held ? a.held + (u64)index * PICTURE_BYTES : pictures + (s.picture ^ 1) * PICTURE_BYTES;
     u8* grey = a.grey + (u64)index * PICTURE_BYTES;
     const i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
-    const i32 captured = a.captured[index] < 0 ? -1 : a.captured[index] & ~HELD;
-    const bool anew = captured == -1 || captured == usual;
-    const bool pooled = captured > 0 && usual == 2 && set.max_pool;
-    if (!resize) {
-        for (i32 k = lane; k < s.height * PIXELS; k += lanes) {
-            u8 value = anew ? table[now[k]] : grey[k];
-            if (pooled) {
-                u8 other = table[before[k]];
-                value = value > other ? value : other;
-            }
-            grey[k] = value;
+    const i32 captured = shown < 0 ? usual : shown & 3;
+    const bool pooled = shown > 0 && captured > 0 && usual == 2 && set.max_pool;
+    for (i32 k = threadIdx.x; k < s.height * PIXELS; k += FRAME_THREADS) {
+        u8 value = captured == usual ? table[now[k]] : grey[k];
+        if (pooled) {
+            const u8 other = table[before[k]];
+            value = value > other ? value : other;
         }
-        return;
+        grey[k] = value;
     }
-    const Axis& lines = a.lines[s.height == a.usual_height ? 0 : 1];
-    u8* out = observation + (u64)index * set.rows * set.width;
-    for (i32 k = lane; k < set.rows * set.width; k += lanes)
+}
+
+// only_started: of the games that just started, and of no others.
+KERNEL __launch_bounds__(FRAME_THREADS)
+make_frames(Arrays a, u8* observation, u8* final_observation, i32 only_started) {
+    const i32 index = blockIdx.x, shown = a.shown[index];
+    if (only_started && shown >= 0) return;
+    const Settings& set = *a.settings;
+    u8* grey = a.grey + (u64)index * PICTURE_BYTES;
+    if (shown <= SHOW_START) {
+        const u64 start = (u64)(SHOW_START - shown);
+        copy_together(a.pictures + (u64)index * 2 * PICTURE_BYTES, a.start_pictures + start * 2 * PICTURE_BYTES, 2 * PICTURE_BYTES);
+        copy_together(grey, a.start_grey + start * PICTURE_BYTES, PICTURE_BYTES);
+    } else {
+        make_grey(a, index, shown);
+    }
+    __syncthreads();
+    const Axis& lines = a.lines[a.console[index].height == a.usual_height ? 0 : 1];
+    const i32 pixels = set.rows * set.width;
+    const bool ended = shown >= 0 && (shown & SHOW_ENDED);
+    u8* out = (ended ? final_observation : observation) + (u64)index * pixels;
+    for (i32 k = threadIdx.x; k < pixels; k += FRAME_THREADS)
         out[k] = cell_of(a, lines, grey, k % set.width, set.first_row + k / set.width);
 }
 
-#ifndef HOST_KERNELS
 KERNEL structure_sizes(i32* sizes) {
     write_sizes(sizes);
     sizes[7] = sizeof(Arrays);
+    sizes[8] = LOG_ENTRIES * LANES * sizeof(u32);
+    sizes[9] = sizeof(Start);
 }
 
 KERNEL make_axes(Axis* columns, Axis* lines, i32 width, i32 height, i32 usual_height) {
@@ -122,31 +185,3 @@ KERNEL make_axes(Axis* columns, Axis* lines, i32 width, i32 height, i32 usual_he
     make_axis(lines[0], usual_height, height, false);
     make_axis(lines[1], usual_height == 210 ? 250 : usual_height, height, false);
 }
-
-KERNEL seed_consoles(Arrays a, const u32* seeds, const u8* mask, StepResult* results) {
-    const i32 index = blockIdx.x * blockDim.x + threadIdx.x;
-    if (index >= a.consoles || (mask && !mask[index])) return;
-    seed_console(a, index, seeds[index], results);
-}
-
-KERNEL step_frames(Arrays a, const long long* actions, StepResult* results, i32 seen) {
-    const i32 index = blockIdx.x * blockDim.x + threadIdx.x;
-    if (index < a.consoles) step_console(a, index, (i32)actions[index], results, seen != 0);
-}
-
-KERNEL start_episodes(Arrays a, StepResult* results) {
-    const i32 index = blockIdx.x * blockDim.x + threadIdx.x;
-    if (index >= a.consoles || !(results[index].terminated || results[index].truncated)) return;
-    start_console(a, index);
-    results[index].lives = lives(a.console[index]);
-}
-
-// only_ended: of the games that just started, and of no others.
-KERNEL make_frames(Arrays a, u8* observation, const StepResult* results, i32 only_ended) {
-    const i32 index = blockIdx.x;
-    if (only_ended && !(results[index].terminated || results[index].truncated)) return;
-    show_console(a, index, observation, threadIdx.x, blockDim.x, false);
-    __syncthreads();
-    show_console(a, index, observation, threadIdx.x, blockDim.x, true);
-}
-#endif

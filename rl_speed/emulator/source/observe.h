@@ -6,7 +6,7 @@
 struct Settings {
     i32 frame_skip, max_pool, noop_max, fire_on_reset, max_frames;
     i32 height, width, first_row, rows;  // the observation's size before the crop, and the rows that are kept
-    i32 mode, difficulty, cache_starts;
+    i32 default_mode, mode, difficulty, cache_starts;
     double stickiness;
     i32 action[ACTIONS];   // the agent's actions, as ale numbers them
     u8 grey[2][256];       // of palette values: NTSC, PAL
@@ -49,9 +49,27 @@ INLINE u8 whole_cell(const Axis& columns, const Axis& lines, const u8* grey, i32
 
 // What of an environment outlives a step, beside its console.
 struct Episode {
-    i32 elapsed;       // frames since the reset's no-ops
-    i32 terminated, truncated;
+    u64 hash;     // with HASH_FRAMES: of every frame that an agent's step played
+    i32 elapsed;  // frames since the reset's no-ops
 };
+
+#ifndef HASH_FRAMES
+#define HASH_FRAMES 0  // 1, for comparisons
+#endif
+
+INLINE u64 hashed(u64 hash, const void* bytes, i32 count) {
+    const u64* words = (const u64*)bytes;
+    for (i32 k = 0; k < count / 8; k++) hash = ((hash ^ words[k]) * 0x9E3779B97F4A7C15ull) ^ (hash >> 29);
+    return hash;
+}
+
+INLINE void hash_frame(const Env& e, Episode& episode, i32 reward) {
+    const i32 numbers[] = {reward, lives(e.s), game_over(e.s), e.s.frame_number};
+    u64 hash = hashed(episode.hash, e.s.ram, 128);
+    hash = hashed(hash, e.pictures + e.s.picture * PICTURE_BYTES, e.s.height * PIXELS);
+    for (i32 k = 0; k < 4; k++) hash = (hash ^ (u32)numbers[k]) * 0x9E3779B97F4A7C15ull;
+    episode.hash = hash;
+}
 
 // Area weights, as OpenCV makes them: cell k covers [k*scale, (k+1)*scale), and a partial pixel counts if more than a
 // thousandth of it is covered.
@@ -103,6 +121,46 @@ INLINE void write_sizes(i32* sizes) {
 
 // --- a game's start ---
 
+// A start that was played once. Where every reset of the game led to the same RAM, screen and next 40 frames (games.json),
+// a copy of it is as good as playing it.
+struct Start {
+    Console console;
+    i32 frames, resets;  // that it took
+};
+
+INLINE void keep_start(Start& start, const Env& e, i32 frames_before) {
+    copy_words(start.console, e.s);
+    start.frames = e.s.frame_number - frames_before;
+    start.resets = e.resets;
+}
+
+// What a start does not say is the console's own all the same.
+INLINE void take_start(Console& s, Generators& g, const Start& start) {
+    const i32 frame_number = s.frame_number + start.frames, careful = s.careful;
+    copy_words(s, start.console);
+    s.frame_number = frame_number;
+    s.careful = careful;
+    u32 drawn = 0;
+    for (i32 k = 0; k < start.resets; k++) drawn = random_draw(g.system);
+    if (s.timer_is_random) s.timer_value = timer_at_reset(drawn);
+}
+
+// Not if somebody chose another mode for this console.
+INLINE bool may_take_start(const Console& s, const Settings& set) {
+    return set.cache_starts && set.stickiness == 0 && s.mode == set.mode && s.difficulty == set.difficulty;
+}
+
+// The ROM is loaded in its default mode; another one is chosen then, and counts from the next reset on.
+INLINE void load_for(Env& e, const Settings& set, u32 seed) {
+    random_seed(e.g.noop, seed);
+    load_rom(e, seed, set.default_mode, 0, set.stickiness);
+    e.s.mode = set.mode;
+    e.s.difficulty = set.difficulty;
+    e.resets = 0;
+}
+
+INLINE i32 number_of_starts(const Settings& set) { return set.noop_max > 0 ? set.noop_max : 1; }
+
 INLINE i32 draw_noops(Env& e, const Settings& set) {
     return set.noop_max > 0 ? (i32)(((u64)random_draw(e.g.noop) * (u64)set.noop_max) >> 32) : 0;
 }
@@ -137,7 +195,9 @@ OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 act
     for (i32 k = 0; k < set.frame_skip; k++) {
         bool wanted = seen && k >= set.frame_skip - 2;
         e.drawing = careful ? DRAW_EXACTLY : wanted ? DRAW_LINES : DRAW_NOTHING;
-        out.reward += act(e, action, set.stickiness);
+        const i32 reward = act(e, action, set.stickiness);
+        if (HASH_FRAMES) hash_frame(e, episode, reward);
+        out.reward += reward;
         episode.elapsed++;
         out.terminated = game_over(e.s);
         out.truncated = !out.terminated && episode.elapsed >= set.max_frames;
@@ -152,21 +212,20 @@ OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 act
     return out;
 }
 
-INLINE Frames play_step(Env& e, Episode& episode, const Settings& set, i32 action, bool seen) {
+// `kept` is the console as it was before the step.
+INLINE Frames play_step(Env& e, const Console& kept, Episode& episode, const Settings& set, i32 action, bool seen) {
     Console& s = e.s;
     const u32 sticky = e.g.sticky[624];
     // A second run draws the same random numbers again, so it is not possible where they are about to be renewed.
     bool careful = ALWAYS_CAREFUL || s.careful || sticky + 2 * (u32)set.frame_skip > 624;
-    const Console kept = s;
     const Episode kept_episode = episode;
-    Frames frames;
     for (;;) {
-        frames = run_frames(e, episode, set, action, careful, seen);
+        const Frames frames = run_frames(e, episode, set, action, careful, seen);
         if (careful || !stopped(e, seen)) return frames;
         // A picture that is cut off shows what earlier frames, or the piece drawn last, left there. Such a step stops
         // and is run once more with everything drawn, and from then on this console always is. The frames before the
         // one that was cut off draw over all that the first run left.
-        s = kept;
+        copy_words(s, kept);
         episode = kept_episode;
         e.g.sticky[624] = sticky;
         s.careful = 1;

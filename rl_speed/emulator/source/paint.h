@@ -32,11 +32,20 @@ INLINE void layers_end(const Layers& l, u8* row) {
 
 #else
 
-// Eight pixels to a word: bit n of `b` becomes byte n, all ones or all zeros.
-INLINE u64 eight_pixels(u32 b) {
-    u64 spread = ((u64)b * 0x0101010101010101ull) & 0x8040201008040201ull;
-    return (((spread + 0x7F7F7F7F7F7F7F7Full) | spread) >> 7 & 0x0101010101010101ull) * 0xFF;
+// Several pixels to a word: bit n of `b` becomes byte n, all ones or all zeros.
+#ifdef __CUDACC__
+typedef u32 Pixels;
+#define EVERY_PIXEL 0x01010101u
+INLINE Pixels spread(u32 b) { return ((b * 0x00204081u) & EVERY_PIXEL) * 0xFF; }
+#else
+typedef u64 Pixels;
+#define EVERY_PIXEL 0x0101010101010101ull
+INLINE Pixels spread(u32 b) {
+    u64 bits = ((u64)b * EVERY_PIXEL) & 0x8040201008040201ull;
+    return (((bits + 0x7F7F7F7F7F7F7F7Full) | bits) >> 7 & EVERY_PIXEL) * 0xFF;
 }
+#endif
+#define PIXELS_AT_ONCE ((i32)sizeof(Pixels))
 
 #define MAX_LAYERS 6
 struct Layers {
@@ -56,26 +65,26 @@ INLINE void layers_add(Layers& l, Mask m, i32 colour) {
     l.colour[l.count++] = (u8)colour;
 }
 
-INLINE void layers_word(const Layers& l, u8* row, i32 word, i32 bytes) {
-    for (i32 b = 0; b < bytes; b++) {
-        u64* eight = (u64*)(row + word * 64 + b * 8);
-        u64 old = *eight;
+INLINE u64 word_of(const Mask& m, i32 word) { return word == 0 ? m.w0 : word == 1 ? m.w1 : m.w2; }
+INLINE u32 bits_at(u64 w, i32 pixel) { return (u32)(w >> pixel) & ((1u << PIXELS_AT_ONCE) - 1); }
+
+INLINE void layers_word(const Layers& l, u8* row, i32 word, i32 pixels) {
+    for (i32 x = 0; x < pixels; x += PIXELS_AT_ONCE) {
+        if (!bits_at(word_of(l.mask[0], word), x)) continue;
+        Pixels* place = (Pixels*)(row + word * 64 + x);
+        Pixels here = *place;
         for (i32 n = 0; n < l.count; n++) {
-            u64 w = word == 0 ? l.mask[n].w0 : word == 1 ? l.mask[n].w1 : l.mask[n].w2;
-            u32 bits = (u32)(w >> (b * 8)) & 0xFF;
-            if (bits) {
-                u64 m = eight_pixels(bits);
-                old = (old & ~m) | (m & (l.colour[n] * 0x0101010101010101ull));
-            }
+            const Pixels m = spread(bits_at(word_of(l.mask[n], word), x));
+            here = (here & ~m) | (m & (l.colour[n] * EVERY_PIXEL));
         }
-        *eight = old;
+        *place = here;
     }
 }
 
 INLINE void layers_end(const Layers& l, u8* row) {
-    layers_word(l, row, 0, 8);
-    layers_word(l, row, 1, 8);
-    layers_word(l, row, 2, 4);
+    layers_word(l, row, 0, 64);
+    layers_word(l, row, 1, 64);
+    layers_word(l, row, 2, 32);
 }
 #endif
 

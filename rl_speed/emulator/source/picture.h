@@ -4,8 +4,13 @@
 #include "mask.h"
 #include "paint.h"
 
-#ifndef LOG_ENTRIES
+// The lanes of a warp have their notes side by side, so that notes taken together lie together.
+#ifdef __CUDACC__
+#define LOG_ENTRIES 1024
+#define LOG_STRIDE 32
+#else
 #define LOG_ENTRIES 512
+#define LOG_STRIDE 1
 #endif
 
 enum {
@@ -21,10 +26,13 @@ enum {
 
 #define REGISTER_NONE 0x3F  // a read: the picture is brought up to date, and nothing is written
 
-struct LogEntry {
-    i32 cyc;
-    u8 address, value;
-};
+// A note of the log: a write's cycle, register and value in one word. Later writes, which only a frame without an end
+// has, are not kept in the log.
+#define LATEST_NOTE (1 << 18)
+INLINE u32 note_of(i32 cyc, i32 address, i32 value) { return ((u32)cyc << 14) | (u32)(address << 8) | (u32)value; }
+INLINE i32 note_cycle(u32 note) { return (i32)(note >> 14); }
+INLINE i32 note_address(u32 note) { return (i32)(note >> 8) & 0x3F; }
+INLINE i32 note_value(u32 note) { return (i32)(note & 0xFF); }
 
 struct Frame {
     const u8* rom;
@@ -38,7 +46,7 @@ struct Frame {
     i32 dirty;        // objects whose pixels below are not those of the registers
     i32 same_line;    // the line above was drawn in one piece with the registers as they are
     Mask p0, p1, m0, m1, bl, pf;
-    LogEntry log[LOG_ENTRIES];
+    u32* log;         // LOG_ENTRIES notes, LOG_STRIDE apart
 };
 
 INLINE i32 copies_of(i32 nusiz) {  // bit n: a copy at offset 16*n

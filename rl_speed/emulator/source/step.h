@@ -28,27 +28,16 @@ static void capture_earlier(Batch& b, i32 index, i32 thread, bool held) {
     raise_to(b.grey + (size_t)index * PICTURE_BYTES, scratch.grey, s.height * PIXELS);
 }
 
-// Where every reset of the game led to the same RAM, screen and next 40 frames (games.json), a copy of a start is as good
-// as playing it. What the program may not have overwritten since is the console's own all the same.
-static void take_start(Batch& b, i32 index, const Start& start) {
-    Console& s = b.console[index];
-    const i32 frame_number = s.frame_number + start.frames, careful = s.careful;
-    s = start.console;
-    s.frame_number = frame_number;
-    s.careful = careful;
-    u32 drawn = 0;
-    for (i32 k = 0; k < start.resets; k++) drawn = random_draw(b.generators[index].system);
-    if (s.timer_is_random) s.timer_value = timer_at_reset(drawn);
+static void take_kept(Batch& b, i32 index, const KeptStart& start) {
+    take_start(b.console[index], b.generators[index], start);
     memcpy(b.pictures + (size_t)index * 2 * PICTURE_BYTES, start.pictures, sizeof(start.pictures));
     memcpy(b.grey + (size_t)index * PICTURE_BYTES, start.grey, sizeof(start.grey));
 }
 
-static void keep_start(Batch& b, i32 index, Start& start, i32 frames, i32 resets) {
+static void keep(Batch& b, i32 index, KeptStart& start, const Env& e, i32 frames_before) {
     std::lock_guard<std::mutex> lock(b.starts_mutex);
     if (start.ready) return;
-    start.console = b.console[index];
-    start.frames = frames;
-    start.resets = resets;
+    keep_start(start, e, frames_before);
     memcpy(start.pictures, b.pictures + (size_t)index * 2 * PICTURE_BYTES, sizeof(start.pictures));
     memcpy(start.grey, b.grey + (size_t)index * PICTURE_BYTES, sizeof(start.grey));
     start.ready = true;
@@ -59,18 +48,16 @@ static void start_episode(Batch& b, i32 index, i32 thread) {
     const Settings& set = b.settings;
     Env e = b.env(index, thread, DRAW_EXACTLY);
     const i32 drawn = draw_noops(e, set);
-    b.episodes[index] = Episode{0, 0, 0};
-    // Not if somebody chose another mode for this console.
-    const bool usual = e.s.mode == set.mode && e.s.difficulty == set.difficulty;
-    Start* start = usual && drawn < (i32)b.starts.size() ? b.starts[drawn].get() : nullptr;
+    b.episodes[index].elapsed = 0;
+    KeptStart* start = may_take_start(e.s, set) ? b.starts[drawn].get() : nullptr;
     if (start && start->ready) {
-        take_start(b, index, *start);
+        take_kept(b, index, *start);
         return;
     }
     const i32 frames_before = e.s.frame_number;
     play_start(e, set, drawn);
     capture(b, index);
-    if (start) keep_start(b, index, *start, e.s.frame_number - frames_before, e.resets);
+    if (start) keep(b, index, *start, e, frames_before);
 }
 
 static void report(Batch& b, i32 index, StepResult* results, i32 reward, i32 terminated, i32 truncated) {
@@ -79,8 +66,7 @@ static void report(Batch& b, i32 index, StepResult* results, i32 reward, i32 ter
 
 static void seed_env(Batch& b, i32 index, i32 thread, u32 seed, u8* observation, StepResult* results) {
     Env e = b.env(index, thread, DRAW_EXACTLY);
-    random_seed(e.g.noop, seed);
-    load_rom(e, seed, b.settings.mode, b.settings.difficulty, b.settings.stickiness);
+    load_for(e, b.settings, seed);
     start_episode(b, index, thread);
     observe(b, index, thread, observation);
     report(b, index, results, 0, 0, 0);
@@ -92,7 +78,8 @@ static void step_env(Batch& b, i32 index, i32 thread, i32 action, u8* observatio
     Episode& episode = b.episodes[index];
     Env e = b.env(index, thread, DRAW_LINES);
     const bool seen = observation != nullptr;
-    const Frames frames = play_step(e, episode, set, set.action[action], seen);
+    const Console kept = e.s;
+    const Frames frames = play_step(e, kept, episode, set, set.action[action], seen);
     if (seen) {
         const i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
         if (frames.captured == usual) capture(b, index);

@@ -3,6 +3,7 @@
 // when a collision register is read and when the frame ends.
 #pragma once
 #include "picture.h"
+#include "warp.h"
 
 // Pixels that HMOVE at cycle c of a line adds to a position whose motion register holds the nibble v.
 INLINE i32 motion(i32 c, i32 v) {
@@ -257,16 +258,39 @@ INLINE void tia_act(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32
     }
 }
 
+INLINE void act_at(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32& line_start) {
+    i32 lines = (clock - line_start) / CLOCKS_PER_LINE;
+    line_start += lines * CLOCKS_PER_LINE;
+    tia_act(s, f, address, value, clock, clock - line_start);
+}
+
 // Lets everything in the log act.
 OUTLINE void replay(Console& s, Frame& f) {
+    const u32 lanes = arrived_together();
     i32 line_start = s.line0;
-    for (i32 n = 0; n < f.entries; n++) {
-        i32 clock = 3 * f.log[n].cyc;
-        i32 lines = (clock - line_start) / CLOCKS_PER_LINE;
-        line_start += lines * CLOCKS_PER_LINE;
-        tia_act(s, f, f.log[n].address, f.log[n].value, clock, clock - line_start);
+    for (i32 n = 0;;) {
+        const bool waits = n < f.entries;
+        const u32 note = waits ? f.log[n * LOG_STRIDE] : 0;
+        const i32 address = note_address(note);
+        const Turn turn = next_turn(lanes, waits, note_cycle(note), address, TURNS_OF_REPLAY);
+        if (turn.over) break;
+        if (!waits || address != turn.place) continue;
+        act_at(s, f, address, note_value(note), 3 * note_cycle(note), line_start);
+        n++;
     }
     f.entries = 0;
+}
+
+// What the log has no place for.
+OUTLINE void note_slowly(Console& s, Frame& f, i32 cyc, i32 address, i32 value) {
+    replay(s, f);
+    if (cyc < LATEST_NOTE) {
+        f.log[0] = note_of(cyc, address, value);
+        f.entries = 1;
+    } else {
+        i32 line_start = s.line0;
+        act_at(s, f, address, value, 3 * cyc, line_start);
+    }
 }
 
 OUTLINE i32 collision_read(Console& s, Frame& f, i32 address, i32 clock) {
