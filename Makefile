@@ -7,7 +7,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 # On Linux the registry's torch carries gigabytes of CUDA; without a GPU the CPU build is asked for first.
 CPU_TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train bench peers gpu-check test test-slow lint format clean
+.PHONY: setup train bench peers gpu-setup gpu-check test test-slow lint format clean
 
 setup: $(STAMP)
 
@@ -31,12 +31,24 @@ bench: setup
 peers: setup
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 
-# All that needs a CUDA device: the GPU tests, the comparison of 4,096 consoles with the CPU, and speeds.
-gpu-check: setup
+# All that needs a CUDA device, in under ten minutes: the GPU tests, speeds and times of the kernels, and the comparison
+# of 4,096 consoles with the CPU, every frame. GPU_PYTHON=python3 takes an environment that is there already.
+ifndef GPU_PYTHON
+GPU_PYTHON := $(BIN)/python
+gpu-check: gpu-setup
+endif
+GPU_RESULT ?= bench_results/gpu_check.json
+
+gpu-setup: setup
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,cuda]'
-	$(BIN)/python -m pytest -q -m gpu
-	$(BIN)/rl-speed emulator verify pong --device cuda --num-envs 4096 --frames 2000
-	$(BIN)/rl-speed emulator bench pong --device cuda --num-envs 256,1024,4096,16384,65536 --repeats 3 --seconds 2 $(ARGS)
+
+gpu-check:
+	mkdir -p $(dir $(GPU_RESULT))
+	$(GPU_PYTHON) -m pytest -q -m gpu
+	$(GPU_PYTHON) cli.py emulator kernels pong
+	$(GPU_PYTHON) cli.py emulator bench pong --device cuda --num-envs 256,1024,4096,16384,65536 --repeats 2 --seconds 1 \
+		--json $(GPU_RESULT)
+	$(GPU_PYTHON) cli.py emulator verify pong --device cuda --num-envs 4096 --frames 10000
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(ARGS)

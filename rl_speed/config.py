@@ -24,6 +24,16 @@ ACTION_NAMES = (
 )  # fmt: skip
 
 
+def _modes_and_difficulties(game: str) -> tuple[list[int], list[int]]:
+    """Those of a game of ale-py. A function of its own, so that no error keeps the console alive."""
+    from ale_py import ALEInterface, LoggerMode, roms
+
+    ALEInterface.setLoggerMode(LoggerMode.Error)
+    ale = ALEInterface()
+    ale.loadROM(str(roms.get_rom_path(game)))
+    return list(ale.getAvailableModes()), list(ale.getAvailableDifficulties())
+
+
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys and silent type conversions."""
 
@@ -80,24 +90,17 @@ class EnvsConfig(Section):
 
     @model_validator(mode="after")
     def _has_mode(self) -> EnvsConfig:
-        from ale_py import ALEInterface, LoggerMode, roms
-
         if self.mode is None and self.difficulty == 0:
             return self
         if self.backend == "ale_vector":
             raise ValueError(
-                f"envs.mode = {self.mode} and envs.difficulty = {self.difficulty}: ale-py's vector env plays the default "
-                f"mode at difficulty 0 only; set envs.backend to native or classic"
+                f"envs.mode = {self.mode} and envs.difficulty = {self.difficulty}: ale-py's vector env plays the "
+                f"default mode at difficulty 0 only; set envs.backend to native or classic"
             )
-        ALEInterface.setLoggerMode(LoggerMode.Error)
-        ale = ALEInterface()
-        ale.loadROM(roms.get_rom_path(self.game))
-        for name, value, known in (
-            ("mode", self.mode, ale.getAvailableModes()),
-            ("difficulty", self.difficulty, ale.getAvailableDifficulties()),
-        ):
+        modes, difficulties = _modes_and_difficulties(self.game)
+        for name, value, known in (("mode", self.mode, modes), ("difficulty", self.difficulty, difficulties)):
             if value is not None and value not in known:
-                raise ValueError(f"envs.{name} = {value} is not one that {self.game} has; choose one of {list(known)}")
+                raise ValueError(f"envs.{name} = {value} is not one that {self.game} has; choose one of {known}")
         return self
 
     @field_validator("actions")
@@ -349,13 +352,14 @@ class RunConfig(Section):
         if self.trainer.devices > 1:
             raise ValueError(f"trainer.devices = {self.trainer.devices} is not supported yet; set it to 1")
         if self.envs.backend == "cuda":
-            for name, value, needed in (
-                ("actors.kind", self.actors.kind, "in_process"),
-                ("trainer.accelerator", self.trainer.accelerator, "auto or gpu"),
+            for field, chosen, allowed in (
+                ("actors.kind", self.actors.kind, ("in_process",)),
+                ("trainer.accelerator", self.trainer.accelerator, ("auto", "gpu")),
             ):
-                if value not in needed:
+                if chosen not in allowed:
                     raise ValueError(
-                        f"envs.backend = cuda plays on the learner's GPU, so {name} = {value} cannot be; set it to {needed}"
+                        f"envs.backend = cuda plays on the learner's GPU, so {field} = {chosen} cannot be; set it to "
+                        f"{' or '.join(allowed)}"
                     )
         if self.envs.frame_height < 20:
             raise ValueError(

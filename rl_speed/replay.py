@@ -88,8 +88,10 @@ class Replay:
         """Writes T' rows over the oldest ones; the rollout's memory may be used again afterwards."""
         rows = rollout.action.shape[0]
         place = (torch.arange(rows, device=self.device) + self.rows_written) % self.steps
+        # Towards the CPU a copy that is not waited for may be read before it has arrived.
+        non_blocking = self.device.type == "cuda"
         for name in _COLUMNS:
-            getattr(self, f"_{name}")[place] = getattr(rollout, name).to(self.device, non_blocking=True)
+            getattr(self, f"_{name}")[place] = getattr(rollout, name).to(self.device, non_blocking=non_blocking)
         self._priority[place] = 1.0
         self._row_priority[place] = float(self.num_envs)
         self.rows_written += rows

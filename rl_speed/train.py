@@ -95,6 +95,10 @@ def _seeds(config: RunConfig, rank: int, attempt: int) -> dict[str, Any]:
 
 def _device(config: RunConfig) -> torch.device:
     wants = config.trainer.accelerator
+    if config.envs.backend == "cuda" and not has_cuda():
+        raise ConfigError(
+            "envs.backend = cuda, but CUDA does not work here; use --config native, or see `rl-speed doctor`"
+        )
     if wants == "gpu" and not has_cuda():
         raise ConfigError(
             "trainer.accelerator = gpu, but CUDA does not work here; use --set trainer.accelerator=cpu, or see "

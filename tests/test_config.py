@@ -7,7 +7,7 @@ from rl_speed.errors import ConfigError
 
 PRESETS = {
     "smoke", "slow_grads", "baseline", "n_envs", "parallel", "wrappers_n_envs", "wrappers_parallel", "actors",
-    "fast_cpu", "fast_gpu",
+    "native", "cuda", "fast_cpu", "fast_gpu",
 }  # fmt: skip
 
 
@@ -102,6 +102,8 @@ def test_a_configuration_survives_its_own_dump():
         ("envs.crop_top=80", ["envs.crop_top", "leave at least 20"]),
         ("envs.count", ["--set 'envs.count'", "section.field=value"]),
         ("envs.count=[", ["--set", "not valid YAML"]),
+        ("envs.mode=77", ["envs.mode = 77", "pong", "[0, 1]"]),
+        ("envs.difficulty=4", ["envs.difficulty = 4", "less than or equal to 3"]),
     ],
 )
 def test_bad_values_name_the_field_the_value_and_the_fix(override, parts):
@@ -111,6 +113,21 @@ def test_bad_values_name_the_field_the_value_and_the_fix(override, parts):
     assert "\n" not in message
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("preset", "override", "parts"),
+    [
+        ("n_envs", "envs.backend=cuda trainer.accelerator=cpu", ["trainer.accelerator = cpu", "set it to auto or gpu"]),
+        ("parallel", "envs.backend=cuda", ["actors.kind = subprocess", "set it to in_process"]),
+        ("smoke", "envs.mode=1", ["envs.mode = 1", "native or classic"]),
+        ("baseline", "envs.game=alien envs.mode=9", ["envs.mode = 9", "alien", "[0, 1, 2, 3]"]),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(preset, override, parts):
+    with pytest.raises(ConfigError) as caught:
+        load_config(preset, override.split())
+    assert all(part in str(caught.value) for part in parts)
 
 
 @pytest.mark.parametrize(

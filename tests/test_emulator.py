@@ -7,6 +7,9 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from ale_py.vector_env import AtariVectorEnv
+from gymnasium.vector import AutoresetMode
 from typer.testing import CliRunner
 
 from rl_speed.cli import app
@@ -18,6 +21,7 @@ from rl_speed.emulator.instructions import OPCODES, interpreter
 from rl_speed.emulator.rules import rule_source
 from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.emulator.verify import first_difference, golden, make_ale, verify
+from rl_speed.envs.preprocessing import push_frame
 from rl_speed.errors import UserError
 from tests.roms import HOST_GAME, Program, cpu_program, crashing_program, tia_program
 
@@ -142,6 +146,38 @@ def test_a_console_does_not_depend_on_the_others(pong):
         alone.close()
 
 
+def test_starts_that_are_copied_are_those_that_are_played():
+    """Pong's 30 starts, FIRE and 0 to 28 no-ops: played, copied, and ale-py's."""
+    import ale_py
+
+    # One seed for each number of no-ops.
+    generator, chosen = np.random.MT19937(), {}
+    for seed in range(500):
+        generator._legacy_seeding(seed)
+        chosen.setdefault(int(generator.random_raw()) * 30 >> 32, seed)
+    seeds = np.array([chosen[drawn] for drawn in range(30)])
+    count = len(seeds)
+    copied, played = (console(num_consoles=count, settings=ConsoleSettings(cache_starts=on)) for on in (True, False))
+    # The second time, every start has been played before.
+    copied.seed(seeds)
+    observation = copied.seed(seeds).observation
+    np.testing.assert_array_equal(observation, played.seed(seeds).observation)
+    ale = make_ale(find_game("pong"), 0, 0.0)
+    ale.reset_game()
+    expected = {}
+    for noops in range(30):
+        ale.act(ale_py.Action.NOOP if noops else ale_py.Action.FIRE)
+        expected[ale.getEpisodeFrameNumber()] = ale.getRAM().tobytes() + ale.getScreen().tobytes()
+    for index in range(count):
+        first, second = copied.look(index), played.look(index)
+        assert first.registers == second.registers
+        for look in (first, second):
+            assert look.ram.tobytes() + look.screen.tobytes() == expected[look.episode_frame]
+        assert first.episode_frame == max(index, 1)
+    copied.close()
+    played.close()
+
+
 def test_only_masked_consoles_are_seeded(pong):
     pong.seed(np.array([1, 2, 3]))
     before = pong.save()
@@ -150,6 +186,56 @@ def test_only_masked_consoles_are_seeded(pong):
     for name in before:
         np.testing.assert_array_equal(before[name][[0, 2]], after[name][[0, 2]])
     assert (before["generators"][1] != after["generators"][1]).any()
+
+
+def assert_plays_as_the_vector_env(name, games, recompile, **settings):
+    """Full games beside ale-py's AtariVectorEnv: stacked observations, terminal ones, rewards, ends, lives, frames."""
+    game, count = find_game(name), 2
+    theirs = AtariVectorEnv(
+        name, num_envs=count, num_threads=1, reward_clipping=False, autoreset_mode=AutoresetMode.SAME_STEP,
+        episodic_life=settings.get("episodic_life", False),
+        max_num_frames_per_episode=settings.get("max_frames", 108_000),
+    )  # fmt: skip
+    ours = console(name, num_consoles=count, recompile=recompile, settings=ConsoleSettings(**settings))
+    expected, info = theirs.reset(seed=21)
+    step = ours.seed(np.array([21, 22]))
+    stack = push_frame(
+        torch.zeros(count, 4, 84, 84, dtype=torch.uint8), torch.from_numpy(step.observation), torch.ones(count).bool()
+    )
+    rng = np.random.default_rng(4)
+    ended = 0
+    while ended < games:
+        np.testing.assert_array_equal(stack, expected, err_msg=f"after {ended} games")
+        frames = [[ours.look(index).frame, ours.look(index).episode_frame] for index in range(count)]
+        np.testing.assert_array_equal(
+            np.array(frames), np.stack([info["frame_number"], info["episode_frame_number"]], 1)
+        )
+        actions = rng.integers(len(game.minimal_actions), size=count)
+        expected, reward, terminated, truncated, info = theirs.step(actions)
+        step = ours.step(actions)
+        np.testing.assert_array_equal(step.reward, reward)
+        np.testing.assert_array_equal(step.terminated, terminated)
+        np.testing.assert_array_equal(step.truncated, truncated)
+        np.testing.assert_array_equal(step.lives, info["lives"])
+        over = torch.from_numpy(terminated | truncated)
+        if over.any():
+            final = push_frame(stack, torch.from_numpy(step.final_observation), torch.zeros(count).bool())
+            np.testing.assert_array_equal(final[over], np.stack(list(info["final_obs"][over.numpy()])))
+        stack = push_frame(stack, torch.from_numpy(step.observation), over)
+        ended += int(over.sum())
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pong", "breakout", "space_invaders", "seaquest", "enduro", "ms_pacman"])
+def test_full_games_are_those_of_the_vector_env(name):
+    assert_plays_as_the_vector_env(name, games=3, recompile=name == "pong")
+
+
+@pytest.mark.slow
+def test_episodic_lives_and_odd_limits_are_those_of_the_vector_env():
+    assert_plays_as_the_vector_env("breakout", games=12, recompile=False, episodic_life=True, max_frames=301)
 
 
 def differences_on(rom, seed, folder, frames=15):
@@ -269,29 +355,64 @@ def test_pong_equals_ale_for_long(sticky, full):
     assert verdict.ends > 0
 
 
+def assert_agree(first, second, where):
+    a, b = first.look(), second.look()
+    np.testing.assert_array_equal(a.ram, b.ram, err_msg=where)
+    np.testing.assert_array_equal(a.screen, b.screen, err_msg=where)
+    assert (a.registers, a.reward, a.lives, a.is_over) == (b.registers, b.reward, b.lives, b.is_over), where
+
+
 @pytest.mark.slow
-def test_recompiled_and_interpreted_code_agree_on_poked_ram():
+@pytest.mark.parametrize("name", ["pong", "montezuma_revenge", "crossbow"])
+def test_recompiled_and_interpreted_code_agree_on_poked_ram(name):
     rng = np.random.default_rng(0)
-    for name in ("pong", "montezuma_revenge", "crossbow"):
-        both = [console(name, recompile=recompile) for recompile in (False, True)]
+    both = [console(name, recompile=recompile) for recompile in (False, True)]
+    for one in both:
+        one.load(seed=0)
+    for frame in range(3000):
+        action = int(rng.integers(18))
+        if frame % 7 == 0:
+            place, value = int(rng.integers(128)), int(rng.integers(256))
+            for one in both:
+                one.poke(place, value)
         for one in both:
-            one.load(seed=0)
-        for frame in range(3000):
+            one.act(action)
+            if one.is_over():
+                one.reset_game()
+        assert_agree(*both, f"{name} frame {frame}")
+    for one in both:
+        one.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["pong", "elevator_action", "crossbow", "montezuma_revenge", "robotank", "pitfall2", "tic_tac_toe_3d"]
+)
+def test_recompiled_and_interpreted_code_agree_on_random_code(name):
+    """Random bytes in RAM, random registers, and the program counter in RAM or anywhere in the ROM."""
+    rng = np.random.default_rng(1)
+    both = [console(name, recompile=recompile) for recompile in (False, True)]
+    for one in both:
+        one.load(seed=0)
+    starts = [one.save() for one in both]
+    jammed = 0
+    for trial in range(150):
+        pc = int(rng.integers(0x80, 0x100) if trial % 2 else rng.integers(0x1000, 0x10000))
+        code, registers = rng.integers(256, size=128), rng.integers(256, size=5).tolist()
+        for one, start in zip(both, starts, strict=True):
+            one.restore(start)
+            for place, value in enumerate(code):
+                one.poke(place, value)
+            one.set_registers(pc, *registers)
+        for frame in range(4):
             action = int(rng.integers(18))
-            if frame % 7 == 0:
-                place, value = int(rng.integers(128)), int(rng.integers(256))
-                for one in both:
-                    one.poke(place, value)
             for one in both:
                 one.act(action)
-                if one.is_over():
-                    one.reset_game()
-            first, second = (one.look() for one in both)
-            np.testing.assert_array_equal(first.ram, second.ram, err_msg=f"{name} frame {frame}")
-            np.testing.assert_array_equal(first.screen, second.screen, err_msg=f"{name} frame {frame}")
-            assert first.registers == second.registers
-        for one in both:
-            one.close()
+            assert_agree(*both, f"{name} trial {trial} frame {frame}")
+        jammed += both[0].look().registers["jammed"]
+    assert jammed > 20  # illegal opcodes were among them
+    for one in both:
+        one.close()
 
 
 SANITIZED = """
@@ -301,24 +422,39 @@ sys.path.insert(0, sys.argv[1])
 from roms import HOST_GAME
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import find_game
+
 rng = np.random.default_rng(0)
+flags = tuple(sys.argv[2:])
+
+
+def disturb(one, trial):
+    for place in range(128):
+        one.poke(place, int(rng.integers(256)))
+    pc = int(rng.integers(0x80, 0x100) if trial % 2 else rng.integers(0x10000))
+    one.set_registers(pc, *rng.integers(256, size=5).tolist())
+
+
+# Random programs, some of which start in RAM.
 for seed in range(12):
     rom = bytearray(rng.integers(256, size=4096, dtype=np.uint8).tobytes())
     rom[0xFFC:0x1000] = bytes([0, 0xF0, 0, 0xF0]) if seed % 3 else bytes([0x80, 0, 0x80, 0])
-    one = Consoles(find_game(HOST_GAME), rom=bytes(rom), recompile=False, extra_flags=tuple(sys.argv[2:]))
+    one = Consoles(find_game(HOST_GAME), rom=bytes(rom), recompile=False, extra_flags=flags)
     one.load(seed=seed)
     for frame in range(20):
-        state = one.state["console"][0]
         one.poke(int(rng.integers(128)), int(rng.integers(256)))
         one.act(int(rng.integers(18)))
         one.look()
     one.close()
-one = Consoles(find_game("pong"), 2, recompile=False, extra_flags=tuple(sys.argv[2:]))
-one.seed(np.array([0, 1]))
-for step in range(30):
-    one.poke(int(rng.integers(128)), int(rng.integers(256)), index=step % 2)
-    one.step(rng.integers(6, size=2))
-one.close()
+# Games that are disturbed, recompiled and not: one by one, since beside each other they share no fence.
+for name, recompile in (("pong", False), ("pong", True), ("pitfall2", False), ("elevator_action", False)):
+    one = Consoles(find_game(name), 1, recompile=recompile, extra_flags=flags)
+    one.seed(np.array([0]))
+    for trial in range(60):
+        disturb(one, trial)
+        for step in range(3):
+            one.step(rng.integers(6, size=1))
+        one.seed(np.array([trial])) if trial % 20 == 19 else one.reset_game()
+    one.close()
 print("fine")
 """
 

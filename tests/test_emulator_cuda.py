@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rl_speed.clock import StageClock
-from rl_speed.config import EnvsConfig
+from rl_speed.config import EnvsConfig, load_config
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.cuda import CudaConsoles, kernel_parts
 from rl_speed.emulator.games import find_game
@@ -19,6 +19,7 @@ from rl_speed.envs.native import NativeVectorEnv
 from rl_speed.errors import UserError
 from rl_speed.generators.in_process import InProcessGenerator
 from rl_speed.policy import EpsilonGreedyPolicy
+from rl_speed.train import fit
 
 SETTINGS = ConsoleSettings(max_frames=107, first_row=10, rows=60, noop_max=4)
 
@@ -257,3 +258,16 @@ def test_a_captured_step_equals_a_launched_one():
         assert torch.equal(captured.observation, launched.observation)
         assert torch.equal(captured.results, launched.results)
     assert torch.equal(captured.state["console"], launched.state["console"])
+
+
+@pytest.mark.gpu
+def test_a_run_learns_from_games_on_the_gpu(tmp_path):
+    changes = {
+        "envs.count": 64, "replay.capacity_env_steps": 20_000, "replay.prefill_env_steps": 4000,
+        "update.batch_size": 256, "stop.max_env_steps": 12_000, "stop.confirm_episodes": 0,
+        "logging.directory": str(tmp_path), "logging.progress_bar": "false",
+    }  # fmt: skip
+    config = load_config("cuda", [f"{name}={value}" for name, value in changes.items()])
+    result = fit(config, "cuda").result
+    assert result["env_steps"] >= 12_000
+    assert result["gradient_steps"] > 50

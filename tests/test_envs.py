@@ -86,6 +86,21 @@ def test_own_emulator_and_vector_backend_give_the_same(settings):
     agree(("ale_vector", "native"), settings, can_resume=False)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"game": "pong", "mode": 1},
+        pytest.param(
+            {"game": "alien", "mode": 2, "difficulty": 3, "sticky_probability": 0.25, "max_episode_frames": 900},
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=str,
+)
+def test_modes_and_difficulties_are_ale_pys(settings):
+    agree(("classic", "native"), settings, can_resume=False)
+
+
 def test_frames_are_those_of_ale_pys_own_env():
     config = EnvsConfig(reseed_env_steps=10_000)
     env = make_env(config, 2, seed=3, threads=1)

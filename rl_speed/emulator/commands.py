@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -105,7 +105,7 @@ def bench(
 ) -> None:
     """Frames per second of this emulator, ale-py's vector env and EnvPool: the same game with random actions."""
     from rl_speed.emulator.games import find_game
-    from rl_speed.emulator.measure import FRAME_SKIP, Speed, measure
+    from rl_speed.emulator.measure import FRAME_SKIP, Speed, kernel_milliseconds, measure
     from rl_speed.machine import machine, usable_cores, versions
 
     check_json_path(json_path)
@@ -134,7 +134,12 @@ def bench(
         {**asdict(speed), "game": game, "env_steps_per_second": speed.frames_per_second / FRAME_SKIP}
         for speed in speeds
     ]
-    content = {"threads": threads, "machine": machine(), "versions": versions(), "rows": rows}
+    content: dict[str, Any] = {"threads": threads, "machine": machine(), "versions": versions(), "rows": rows}
+    if device == "cuda":
+        content["kernel_milliseconds"] = {count: kernel_milliseconds(found, count) for count in counts}
+        for count, parts in content["kernel_milliseconds"].items():
+            listed = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in parts.items())
+            typer.echo(f"{count:,} consoles, milliseconds of a step on the GPU: {listed}")
     write_json(json_path, content)
 
 
@@ -142,18 +147,47 @@ def bench(
 def kernels(
     game: Annotated[str, typer.Argument(help="A game, such as pong.")] = "pong",
     architecture: Annotated[list[str] | None, typer.Option(help="Such as sm_90; may be repeated.")] = None,
+    turns: Annotated[bool, typer.Option("--turns", help="Also count turns (docs/emulator.md).")] = False,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Compile the CUDA source to cubins and print registers and local memory of its kernels; needs no GPU."""
-    from rl_speed.emulator.cuda import compile_cubin
+    from rl_speed.emulator.cuda import kernel_parts
     from rl_speed.emulator.games import find_game
+    from rl_speed.emulator.measure import count_turns
+    from rl_speed.emulator.nvidia import compile_cubin
 
-    table = Table(title=f"{game}, CUDA kernels")
-    for column in ("architecture", "kernel", "registers", "local memory", "spilled"):
-        table.add_column(column, justify="left" if column in ("architecture", "kernel") else "right")
+    check_json_path(json_path)
+    found = find_game(game)
+    console = Console()
+    rows: list[dict[str, Any]] = []
     for name in architecture or ["sm_80", "sm_90"]:
-        _, report = compile_cubin(find_game(game), name)
-        for kernel in report:
+        table = Table(title=f"{game}, {name}: memory per thread, warps of 64 on a multiprocessor")
+        for column in ("ROM", "blocks", "kernel", "registers", "local", "spilled", "warps"):
+            table.add_column(column, justify="left" if column in ("ROM", "kernel") else "right", no_wrap=True)
+        for recompile, blocks in ((False, 8), (False, 16), (True, 8), (True, 16)):
+            generated, defines = kernel_parts(found, recompile)
+            _, report = compile_cubin(generated, {**defines, "BLOCKS_AT_ONCE": blocks}, name)
+            code = "compiled" if recompile else "interpreted"
+            for kernel in report[:2] if (recompile, blocks) == (False, 8) else report[:1]:
+                warps = kernel.warps_at_once(1 if kernel.kernel == "run_consoles" else 8)
+                told = {"architecture": name, "code": code, "blocks": blocks}
+                rows.append({**told, **asdict(kernel), "warps_at_once": warps})
+                table.add_row(
+                    code, str(blocks), kernel.kernel, str(kernel.registers), f"{kernel.stack_bytes:,} B",
+                    f"{kernel.spill_bytes:,} B", str(warps),
+                )  # fmt: skip
+        console.print(table)
+    if turns:
+        table = Table(title=f"{game}, turns per frame")
+        for column in ("ROM", "one console", "32 together", "in a turn", "TIA: one", "32", "in a turn"):
+            table.add_column(column, justify="left" if column == "ROM" else "right")
+        for recompile in (False, True):
+            count = count_turns(found, recompile)
+            code = "compiled" if recompile else "interpreted"
+            rows.append({"code": code, **asdict(count)})
             table.add_row(
-                name, kernel.kernel, str(kernel.registers), f"{kernel.stack_bytes:,} B", f"{kernel.spill_bytes:,} B"
-            )
-    Console().print(table)
+                code, f"{count.alone:,.0f}", f"{count.together:,.0f}", f"{count.lanes:.1f}",
+                f"{count.replay_alone:,.0f}", f"{count.replay_together:,.0f}", f"{count.replay_lanes:.1f}",
+            )  # fmt: skip
+        console.print(table)
+    write_json(json_path, {"game": game, "rows": rows})

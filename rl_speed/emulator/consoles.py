@@ -329,6 +329,11 @@ class Consoles:
         """Overwrites a byte of RAM."""
         self._library.console_poke(self._batch, self._place(index), int(address), int(value))
 
+    def set_registers(self, pc: int, a: int, x: int, y: int, sp: int, p: int, index: int = 0) -> None:
+        """Overwrites the processor's registers: program counter, A, X, Y, stack pointer and flags."""
+        values = (ctypes.c_int * 6)(pc, a, x, y, sp, p)
+        self._library.console_set_registers(self._batch, self._place(index), values)
+
     def look(self, index: int = 0) -> Look:
         """The console as it is. The arrays are copies."""
         self._library.console_look(

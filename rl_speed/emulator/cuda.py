@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_speed.emulator.consoles import MAX_CONSOLES, find_blocks
 from rl_speed.emulator.compiler import CompilerMissingError
+from rl_speed.emulator.consoles import MAX_CONSOLES, find_blocks
 from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.instructions import interpreter
-from rl_speed.emulator.nvidia import DriverLauncher
+from rl_speed.emulator.nvidia import DriverLauncher, check_cuda
 from rl_speed.emulator.settings import ConsoleSettings, c_settings
 from rl_speed.errors import UserError
 
@@ -64,6 +64,24 @@ def kernel_parts(game: Game, recompile: bool = True) -> tuple[dict[str, str], di
     return generated, defines
 
 
+def blocks_at_once(num_consoles: int, multiprocessors: int) -> int:
+    """Blocks of 32 consoles for which each multiprocessor's registers are shared out.
+
+    Few consoles have all the registers that they want; more of them than that are better off with fewer each than
+    waiting for a place.
+    """
+    return 8 if num_consoles <= 8 * _LANES * multiprocessors else 16
+
+
+def _driver_launcher(game: Game, num_consoles: int, recompile: bool) -> Launcher:
+    check_cuda()
+    generated, defines = kernel_parts(game, recompile)
+    device = torch.device("cuda", torch.cuda.current_device())
+    multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
+    defines = {**defines, "BLOCKS_AT_ONCE": blocks_at_once(num_consoles, multiprocessors)}
+    return DriverLauncher(generated, defines, device)
+
+
 class CudaConsoles:
     """N consoles on a CUDA device. Every tensor stays there; `step` is four launches on torch's current stream.
 
@@ -75,13 +93,19 @@ class CudaConsoles:
         num_consoles: N, 1 to 65,536.
         settings: how it is played.
         launcher: where kernels run; by default on the current CUDA device.
+        recompile: see kernel_parts; of the default launcher.
 
     Raises:
         UserError: a number of consoles or a setting that cannot be, too little memory, or no CUDA.
     """
 
     def __init__(
-        self, game: Game, num_consoles: int, settings: ConsoleSettings | None = None, launcher: Launcher | None = None
+        self,
+        game: Game,
+        num_consoles: int,
+        settings: ConsoleSettings | None = None,
+        launcher: Launcher | None = None,
+        recompile: bool = True,
     ) -> None:
         if not 1 <= num_consoles <= MAX_CONSOLES:
             raise UserError(f"num_envs: {num_consoles} consoles cannot be run; give 1 to {MAX_CONSOLES:,}.")
@@ -89,8 +113,8 @@ class CudaConsoles:
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()
         c, self.action_names = c_settings(game, self.settings)
-        self._launcher = launcher or DriverLauncher(*kernel_parts(game), torch.device("cuda"))
-        self.device = self._launcher.device
+        self.launcher = launcher or _driver_launcher(game, num_consoles, recompile)
+        self.device = self.launcher.device
         sizes = self._tensor(10, dtype=torch.int32)
         self._launch("structure_sizes", 1, 1, sizes)
         console, generators, picture, episode, settings_bytes, _, axis, arrays, log, start = sizes.tolist()
@@ -126,7 +150,7 @@ class CudaConsoles:
 
     def _check_memory(self, each: int, fixed: int) -> None:
         each += 2 * self._pixels[0] * self._pixels[1]
-        needed, free = self.num_consoles * each + fixed, self._launcher.free_bytes()
+        needed, free = self.num_consoles * each + fixed, self.launcher.free_bytes()
         if needed > free:
             most = max(1, (free - fixed) // each)
             raise UserError(
@@ -164,7 +188,7 @@ class CudaConsoles:
             else:
                 values.append(argument if isinstance(argument, Arrays) else ctypes.c_int(argument))
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
-        self._launcher.launch(kernel, blocks, threads, pointers)
+        self.launcher.launch(kernel, blocks, threads, pointers)
 
     def _run(self, operation: int, actions: Tensor | None, seeds: Tensor | None, seen: bool = True) -> None:
         blocks = -(-self.num_consoles // _LANES)

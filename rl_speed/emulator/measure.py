@@ -14,6 +14,7 @@ import numpy as np
 
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import Game
+from rl_speed.emulator.settings import ConsoleSettings
 
 FRAME_SKIP = 4
 MOST_PEER_ENVS = 4096  # beyond, the others need more memory than most machines have
@@ -50,17 +51,25 @@ def _ours(game: Game, num_envs: int, threads: int, observe: bool) -> tuple[Steps
     return consoles.step_unseen, consoles.close
 
 
-def _cuda(game: Game, num_envs: int) -> tuple[Steps, Callable[[], None]]:
+def _cuda(game: Game, num_envs: int, observe: bool) -> tuple[Steps, Callable[[], None]]:
     import torch
 
     from rl_speed.emulator.cuda import CudaConsoles
 
     consoles = CudaConsoles(game, num_envs)
     consoles.seed(torch.arange(num_envs))
+    take = consoles.step if observe else consoles.step_unseen
+    generator = torch.Generator(consoles.device).manual_seed(0)
+    actions = torch.randint(len(game.minimal_actions), (64, num_envs), generator=generator, device=consoles.device)
+    done = 0
 
-    def step(actions: np.ndarray[Any, Any]) -> None:
-        consoles.step(torch.from_numpy(actions).to(consoles.device))
-        torch.cuda.synchronize()
+    def step(_: np.ndarray[Any, Any]) -> None:
+        # As in training, where nothing waits for the device at every step; but no more than a few steps are queued.
+        nonlocal done
+        take(actions[done % len(actions)])
+        done += 1
+        if done % 16 == 0:
+            torch.cuda.synchronize()
 
     return step, lambda: None
 
@@ -126,7 +135,8 @@ def measure(
             ("native-cpu", False): _ours(game, count, threads, False),
             ("ale-vector", True): _ale(game, count, threads) if count <= MOST_PEER_ENVS else None,
             ("envpool", True): _envpool(game, count, threads) if count <= MOST_PEER_ENVS else None,
-            ("cuda", True): _cuda(game, count) if on_gpu else None,
+            ("cuda", True): _cuda(game, count, True) if on_gpu else None,
+            ("cuda", False): _cuda(game, count, False) if on_gpu else None,
         }
         actions = np.random.default_rng(0).integers(len(game.minimal_actions), size=(1000, count))
         windows: dict[tuple[str, bool], list[float]] = {}
@@ -145,3 +155,96 @@ def measure(
             result = Speed(key[0], count, key[1], statistics.median(speeds), min(speeds), max(speeds))
             results.append(result)
     return results
+
+
+@dataclass(frozen=True)
+class TurnCount:
+    """Turns of a frame, see source/warp.h: blocks of instructions, or single ones if the ROM is interpreted.
+
+    Attributes:
+        alone: of one console.
+        together: of a warp of 32 that have played on their own for a while.
+        lanes: consoles that took part in such a turn, on average.
+        replay_alone, replay_together, replay_lanes: the same of notes of writes to the TIA.
+    """
+
+    alone: float
+    together: float
+    lanes: float
+    replay_alone: float
+    replay_together: float
+    replay_lanes: float
+
+
+def count_turns(game: Game, recompile: bool, warm_up_steps: int = 1000, steps: int = 25) -> TurnCount:
+    """Counts the turns of the CUDA kernels, which run on the CPU for that.
+
+    Args:
+        game: to play, with random actions.
+        recompile: with the ROM as compiled blocks.
+        warm_up_steps: of the CPU's consoles, which then go on in the kernels.
+        steps: of the kernels.
+    """
+    import torch
+
+    from rl_speed.emulator.cuda import CudaConsoles, kernel_parts
+    from rl_speed.emulator.simulated import SimulatedLauncher
+
+    launcher = SimulatedLauncher(*kernel_parts(game, recompile))
+    rng = np.random.default_rng(0)
+    found = []
+    settings = ConsoleSettings(noop_max=1)
+    for count in (1, 32):
+        warm = Consoles(game, count, settings)
+        warm.seed(np.arange(count))
+        for _ in range(warm_up_steps):
+            warm.step(rng.integers(len(game.minimal_actions), size=count))
+        consoles = CudaConsoles(game, count, settings, launcher)
+        consoles.restore({name: torch.from_numpy(rows) for name, rows in warm.state.items()})
+        warm.close()
+        launcher.take_turns()
+        for _ in range(steps):
+            consoles.step(torch.from_numpy(rng.integers(len(game.minimal_actions), size=count)))
+        found.append(launcher.take_turns())
+    one, warp = found
+    frames = FRAME_SKIP * steps
+    return TurnCount(
+        one.processor / frames, warp.processor / frames, warp.processor_lanes,
+        one.replay / frames, warp.replay / frames, warp.replay_lanes,
+    )  # fmt: skip
+
+
+def kernel_milliseconds(game: Game, num_envs: int, steps: int = 50) -> dict[str, float]:
+    """Milliseconds of each of a step's launches on the GPU: median over the steps.
+
+    Args:
+        game: to play, with random actions.
+        num_envs: consoles.
+        steps: that are timed, after as many that are not.
+    """
+    import torch
+
+    from rl_speed.emulator.cuda import CudaConsoles
+
+    consoles = CudaConsoles(game, num_envs)
+    consoles.seed(torch.arange(num_envs))
+    inner, events = consoles.launcher, []
+
+    class Timed:
+        device = inner.device
+        free_bytes = inner.free_bytes
+
+        def launch(self, *arguments: Any) -> None:
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            start.record()
+            inner.launch(*arguments)
+            end.record()
+            events.append((start, end))
+
+    consoles.launcher = Timed()
+    for _ in range(2 * steps):
+        consoles.step(torch.randint(len(game.minimal_actions), (num_envs,), device=consoles.device))
+        torch.cuda.synchronize()
+    launches = ("play", "observations", "starts", "their observations")
+    times = [start.elapsed_time(end) for start, end in events[steps * len(launches) :]]
+    return {name: statistics.median(times[place :: len(launches)]) for place, name in enumerate(launches)}

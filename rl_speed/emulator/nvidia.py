@@ -60,6 +60,13 @@ def _nvrtc() -> Any:
     return nvrtc
 
 
+def check_cuda() -> None:
+    """Raises UserError if CUDA does not work here, or what compiles for it is missing."""
+    if not torch.cuda.is_available():
+        raise UserError("device: CUDA does not work here; use --device cpu, or see `rl-speed doctor`.")
+    _nvrtc()
+
+
 def _checked(result: Any, what: str) -> Any:
     error, *values = result
     if int(error) != 0:
@@ -151,8 +158,7 @@ class DriverLauncher:
     """
 
     def __init__(self, generated: Mapping[str, str], defines: Mapping[str, int], device: torch.device) -> None:
-        if not torch.cuda.is_available():
-            raise UserError("device: CUDA does not work here; use --device cpu, or see `rl-speed doctor`.")
+        check_cuda()
         major, minor = torch.cuda.get_device_capability(device)
         cubin, self.report = compile_cubin(generated, defines, f"sm_{major}{minor}")
         from cuda.bindings import driver

@@ -25,6 +25,7 @@ class CSettings(ctypes.Structure):
         ("noop_max", ctypes.c_int),
         ("fire_on_reset", ctypes.c_int),
         ("max_frames", ctypes.c_int),
+        ("episodic_life", ctypes.c_int),
         ("height", ctypes.c_int),
         ("width", ctypes.c_int),
         ("first_row", ctypes.c_int),
@@ -52,6 +53,7 @@ class ConsoleSettings:
         fire_on_reset: it starts with FIRE, where the action set that is played from holds it: the game's minimal
             one, or all 18 if `actions` names others.
         max_frames: a game is cut off after so many.
+        episodic_life: a lost life ends the game, and the next one starts from the beginning.
         image_height, image_width: the observation's size, before the crop.
         first_row, rows: the rows of it that are kept; None for all.
         mode, difficulty: of the game; None for its default.
@@ -66,6 +68,7 @@ class ConsoleSettings:
     noop_max: int = 30
     fire_on_reset: bool = True
     max_frames: int = 108_000
+    episodic_life: bool = False
     image_height: int = 84
     image_width: int = 84
     first_row: int = 0
@@ -110,7 +113,7 @@ def c_settings(game: Game, given: ConsoleSettings) -> tuple[CSettings, list[str]
     c.frame_skip, c.max_pool, c.noop_max = given.frame_skip, int(given.max_pool), given.noop_max
     has_fire = "FIRE" in game.minimal_actions or not set(names) <= set(game.minimal_actions)
     c.fire_on_reset = int(given.fire_on_reset and has_fire)
-    c.max_frames = given.max_frames
+    c.max_frames, c.episodic_life = given.max_frames, int(given.episodic_life)
     c.height, c.width = given.image_height, given.image_width
     c.first_row, c.rows = given.first_row, rows
     c.default_mode, c.mode, c.difficulty = facts["default_mode"], mode, given.difficulty

@@ -178,8 +178,8 @@ def verify_cuda(
 ) -> Verdict:
     """Plays different random actions on many consoles, on the GPU and on the CPU.
 
-    First every frame is drawn and goes into a hash, with its RAM, reward, lives and end of game; then consoles are played
-    as an agent plays them, and whole states, observations and results are compared after every step.
+    First every frame is drawn and goes into a hash, with its RAM, reward, lives and end of game; then consoles are
+    played as an agent plays them, and whole states, observations and results are compared after every step.
 
     Args:
         name: of the game.

@@ -185,6 +185,16 @@ i32 console_is_over(Batch* b, i32 index) { return game_over(b->console[index]); 
 
 void console_poke(Batch* b, i32 index, i32 address, i32 value) { b->console[index].ram[address & 0x7F] = (u8)value; }
 
+// values: program counter, A, X, Y, stack pointer, flags.
+void console_set_registers(Batch* b, i32 index, const i32* values) {
+    Console& s = b->console[index];
+    Cpu p(s, *b->frames[b->threads]);
+    p.pc = values[0] & 0xFFFF;
+    p.a = values[1] & 0xFF, p.x = values[2] & 0xFF, p.y = values[3] & 0xFF, p.sp = values[4] & 0xFF;
+    p.set_flags(values[5]);
+    p.save();
+}
+
 // --- all consoles, as an agent sees them ---
 
 void batch_seed(Batch* b, const u32* seeds, const u8* mask, u8* observation, StepResult* results) {

@@ -4,7 +4,7 @@
 #include "agent.h"
 
 struct Settings {
-    i32 frame_skip, max_pool, noop_max, fire_on_reset, max_frames;
+    i32 frame_skip, max_pool, noop_max, fire_on_reset, max_frames, episodic_life;
     i32 height, width, first_row, rows;  // the observation's size before the crop, and the rows that are kept
     i32 default_mode, mode, difficulty, cache_starts;
     double stickiness;
@@ -192,6 +192,7 @@ INLINE bool stopped(const Env& e, bool seen) { return (e.cut && seen) || e.inexa
 
 OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 action, bool careful, bool seen) {
     Frames out = {0, 0, 0, 0, 0};
+    const i32 lives_before = lives(e.s);
     for (i32 k = 0; k < set.frame_skip; k++) {
         bool wanted = seen && k >= set.frame_skip - 2;
         e.drawing = careful ? DRAW_EXACTLY : wanted ? DRAW_LINES : DRAW_NOTHING;
@@ -199,7 +200,8 @@ OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 act
         if (HASH_FRAMES) hash_frame(e, episode, reward);
         out.reward += reward;
         episode.elapsed++;
-        out.terminated = game_over(e.s);
+        const bool life_lost = lives(e.s) < lives_before && lives(e.s) > 0;
+        out.terminated = game_over(e.s) || (set.episodic_life && life_lost);
         out.truncated = !out.terminated && episode.elapsed >= set.max_frames;
         if (out.terminated || out.truncated || (!careful && stopped(e, seen))) return out;
         if (wanted) out.captured++;
