@@ -68,15 +68,21 @@ class EpsilonGreedyPolicy:
         num_envs = observation.shape[0]
         random_action = torch.randint(self.num_actions, (num_envs,), generator=self._generator)
         is_random = torch.rand(num_envs, generator=self._generator) < self.epsilon
-        if bool(is_random.all()):
-            return random_action.to(observation.device)
+        all_random = bool(is_random.all())
+        if observation.is_cuda:
+            # From page-locked memory, so that nothing waits for the device.
+            random_action, is_random = (
+                draw.pin_memory().to(observation.device, non_blocking=True) for draw in (random_action, is_random)
+            )
+        if all_random:
+            return random_action
         with (
             torch.set_grad_enabled(self.with_autograd),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16),
         ):
             q_value = self.network(observation.to(self.device, non_blocking=True))  # [E, A]
         greedy_action = q_value.detach().argmax(dim=1).to(observation.device)
-        return torch.where(is_random.to(observation.device), random_action.to(observation.device), greedy_action)
+        return torch.where(is_random, random_action, greedy_action)
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes: epsilon and the exploration generator."""

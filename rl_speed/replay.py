@@ -232,10 +232,10 @@ class Replay:
     def state_dict(self) -> dict[str, Any]:
         """What resumes: the written part of the ring, the write position and the generator."""
         rows = min(self.rows_written, self.steps)
-        # A view is saved with the whole memory behind it: what is not full yet is copied.
         ring = {name: getattr(self, f"_{name}") for name in (*_COLUMNS, "priority")}
         if rows < self.steps:
-            ring = {name: tensor[:rows].clone() for name, tensor in ring.items()}
+            # A view is saved with the whole memory behind it: what is not full yet is copied.
+            ring = {name: tensor[:rows].to("cpu", copy=True) for name, tensor in ring.items()}
         ring = {name: tensor.cpu() for name, tensor in ring.items()}
         return {"ring": ring, "rows_written": self.rows_written, "generator": self._generator.get_state()}
 
@@ -249,7 +249,8 @@ class Replay:
             getattr(self, f"_{name}")[:rows] = tensor.to(self.device)
         self._row_priority = self._priority.sum(1, dtype=torch.float64)
         self.rows_written = state["rows_written"]
-        self._generator.set_state(state["generator"])
+        if state["generator"].shape == self._generator.get_state().shape:  # not on another kind of device
+            self._generator.set_state(state["generator"])
 
 
 def _interleaved(frames: list[Tensor]) -> Tensor:

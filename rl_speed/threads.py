@@ -10,7 +10,7 @@ MAX_LEARNER_THREADS = 8  # networks of this size gain nothing from more
 # Samples learned per env step from which on actors wait most of the time: those of `parallel`, at 32, are busy 15 % of
 # it on two cores, and a learner with both cores was 1.3 times faster than with the one that they left.
 # Our own emulator's games take a quarter of the time of ale-py's: those of `fast_cpu`, at 5, and acting are busy 30 %.
-LIGHT_PLAY_SAMPLES = {"classic": 16, "ale_vector": 16, "native": 4, "cuda": 0}
+LIGHT_PLAY_SAMPLES = {"classic": 16, "ale_vector": 16, "native": 4}
 
 
 @dataclass(frozen=True)

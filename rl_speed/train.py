@@ -97,7 +97,8 @@ def _device(config: RunConfig) -> torch.device:
     wants = config.trainer.accelerator
     if config.envs.backend == "cuda" and not has_cuda():
         raise ConfigError(
-            "envs.backend = cuda, but CUDA does not work here; use --config native, or see `rl-speed doctor`"
+            "envs.backend = cuda, but CUDA does not work here; see `rl-speed doctor`, or play on the CPU with a preset "
+            "such as native"
         )
     if wants == "gpu" and not has_cuda():
         raise ConfigError(

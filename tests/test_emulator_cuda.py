@@ -69,8 +69,8 @@ def test_simulated_kernels_play_as_the_cpu_does():
     other.close()
 
 
-# Warps that are not full, games that run out of instructions, whose starts differ, or whose pictures are cut off, every
-# kind of cartridge that has a state of its own; groups that stay together and groups that fall apart.
+# Warps that are not full, games that run out of instructions, whose starts differ, or whose pictures are cut off, a
+# cartridge with a state of its own; groups that stay together and groups that fall apart.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "splits"),
@@ -178,7 +178,7 @@ def test_rollouts_are_those_of_the_cpus_env(tiny_config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "recompile"), [("sm_80", False), ("sm_90", True)])
+@pytest.mark.parametrize(("architecture", "recompile"), [("sm_75", False), ("sm_90", True)])
 def test_the_source_compiles_to_a_cubin(architecture, recompile):
     pytest.importorskip("cuda.bindings.nvrtc")
     cubin, report = compile_cubin(*kernel_parts(find_game("pong"), recompile), architecture)

@@ -135,8 +135,6 @@ def expect(
         if row["group"] != "ladder" or row["name"] == "baseline" or not row["env_steps_per_second"]:
             continue
         config = validate(configs[row["name"]])
-        if config.envs.backend == "cuda":
-            continue  # what games cost on the GPU is not told by games on the CPU
         seconds = expected_seconds(cost, base, config, calibration, cores)
         expected = 1.0 / (seconds["total"] * speed(reference))
         measured = row["ratio_to_baseline"]

@@ -92,7 +92,9 @@ def _stages(run: Any, config: RunConfig, seconds: float, repeats: int, env_threa
     draw = np.random.default_rng(0)
     actions = [torch.from_numpy(draw.integers(env.num_actions, size=num_envs)).to(env.device) for _ in range(64)]
     batch = dataset.replay.sample(update.gradient_steps_per_batch, update.batch_size).to(module.device)
-    observation = batch.observation.flatten(0, 1)[:1].to(torch.uint8).expand(num_envs, -1, -1, -1).cpu().contiguous()
+    observation = (
+        batch.observation.flatten(0, 1)[:1].to(torch.uint8).expand(num_envs, -1, -1, -1).to(env.device).contiguous()
+    )
     optimizer = module.configure_optimizers()
     policy.epsilon = 0.0
     count = 0

@@ -16,6 +16,7 @@ from rl_speed.errors import UserError
 from rl_speed.json_file import check_json_path, write_json
 
 if TYPE_CHECKING:
+    from rl_speed.emulator.measure import Speed
     from rl_speed.emulator.verify import Verdict
 
 MAX_ENVS = 65_536
@@ -95,7 +96,8 @@ def _counts(text: str) -> list[int]:
 
 @emulator_app.command()
 def bench(
-    game: Annotated[str, typer.Argument(help="A game, such as pong.")] = "pong",
+    game: Annotated[str | None, typer.Argument(help="A game; pong if not given.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every game, beside ale-py's vector env only.")] = False,
     num_envs: Annotated[str, typer.Option(help="Numbers of consoles, e.g. 16,64.")] = "16",
     threads: Annotated[int, typer.Option(min=0, max=1024, help="Threads of every engine; 0: all cores.")] = 0,
     seconds: Annotated[float, typer.Option(min=0.05, max=600.0, help="Seconds per window.")] = 3.0,
@@ -104,21 +106,67 @@ def bench(
     json_path: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Frames per second of this emulator, ale-py's vector env and EnvPool: the same game with random actions."""
-    from rl_speed.emulator.games import find_game
-    from rl_speed.emulator.measure import FRAME_SKIP, Speed, kernel_milliseconds, measure
+    from rl_speed.emulator.games import find_game, game_names
+    from rl_speed.emulator.measure import FRAME_SKIP, kernel_milliseconds, measure
+    from rl_speed.emulator.nvidia import check_cuda
     from rl_speed.machine import machine, usable_cores, versions
 
     check_json_path(json_path)
-    found, counts = find_game(game), _counts(num_envs)
-    threads = threads or usable_cores()
+    if all_ and (game is not None or device == "cuda"):
+        raise UserError("emulator bench: --all goes together with neither a game nor --device cuda; leave one out.")
+    on_gpu = device == "cuda"
+    if on_gpu:
+        check_cuda()
+    games = [find_game(name) for name in (game_names() if all_ else [game or "pong"])]
+    counts, threads = _counts(num_envs), threads or usable_cores()
     console = Console()
-    speeds: list[Speed] = []
-    with console.status("measuring"):
-        speeds = measure(found, counts, threads, seconds, repeats, device == "cuda")
-    table = Table(title=f"{game}, {threads} threads, random actions")
-    for column in ("engine", "envs", "84x84 observations", "frames/s", "min .. max", "env steps/s", "x ale-py"):
-        table.add_column(column, justify="left" if column in ("engine", "84x84 observations") else "right")
-    reference = {speed.num_envs: speed.frames_per_second for speed in speeds if speed.engine.startswith("ale")}
+    content: dict[str, Any] = {"threads": threads, "machine": machine(), "versions": versions(), "rows": []}
+    for found, count in [(found, count) for found in games for count in counts]:
+        try:
+            with console.status(f"measuring {found.name}, {count:,} envs"):
+                speeds = measure(found, count, threads, seconds, repeats, on_gpu, only_ale=all_)
+                parts = kernel_milliseconds(found, count) if on_gpu else {}
+        except UserError as error:
+            if len(counts) == 1:
+                raise
+            typer.echo(f"{count:,} consoles are left out. {error}")
+            continue
+        content["rows"] += [
+            {"game": found.name, **asdict(speed), "env_steps_per_second": speed.frames_per_second / FRAME_SKIP}
+            for speed in speeds
+        ]
+        if all_:
+            _tell_ratio(found.name, speeds)
+        else:
+            console.print(_speed_table(f"{found.name}, {threads} threads, random actions", speeds))
+        if on_gpu:
+            content.setdefault("kernel_milliseconds", {})[count] = parts
+            listed = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in parts.items())
+            typer.echo(f"{count:,} consoles, milliseconds of a step on the GPU: {listed}")
+        write_json(json_path, content)
+
+
+def _ale_speeds(speeds: list[Speed]) -> dict[int, float]:
+    """By the number of envs: frames per second of ale-py's vector env."""
+    return {speed.num_envs: speed.frames_per_second for speed in speeds if speed.engine.startswith("ale")}
+
+
+def _tell_ratio(game: str, speeds: list[Speed]) -> None:
+    reference = _ale_speeds(speeds)
+    for speed in speeds:
+        if speed.engine == "native-cpu" and speed.num_envs in reference:
+            ale = reference[speed.num_envs]
+            ours = speed.frames_per_second
+            typer.echo(f"{game}, {speed.num_envs} envs: {ours:,.0f} frames/s, ale-py {ale:,.0f}, x {ours / ale:.2f}")
+
+
+def _speed_table(title: str, speeds: list[Speed]) -> Table:
+    from rl_speed.emulator.measure import FRAME_SKIP
+
+    table = Table(title=title)
+    for column in ("engine", "envs", "84x84", "frames/s", "min .. max", "env steps/s", "x ale-py"):
+        table.add_column(column, justify="left" if column in ("engine", "84x84") else "right")
+    reference = _ale_speeds(speeds)
     for speed in speeds:
         table.add_row(
             speed.engine,
@@ -129,18 +177,7 @@ def bench(
             f"{speed.frames_per_second / FRAME_SKIP:,.0f}",
             f"{speed.frames_per_second / reference[speed.num_envs]:.2f}" if speed.num_envs in reference else "-",
         )
-    console.print(table)
-    rows = [
-        {**asdict(speed), "game": game, "env_steps_per_second": speed.frames_per_second / FRAME_SKIP}
-        for speed in speeds
-    ]
-    content: dict[str, Any] = {"threads": threads, "machine": machine(), "versions": versions(), "rows": rows}
-    if device == "cuda":
-        content["kernel_milliseconds"] = {count: kernel_milliseconds(found, count) for count in counts}
-        for count, parts in content["kernel_milliseconds"].items():
-            listed = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in parts.items())
-            typer.echo(f"{count:,} consoles, milliseconds of a step on the GPU: {listed}")
-    write_json(json_path, content)
+    return table
 
 
 @emulator_app.command()

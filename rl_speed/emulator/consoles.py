@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,30 @@ class Look:
     frame: int
     episode_frame: int
     registers: dict[str, int]
+
+
+def state_fingerprint(game: Game, settings: ConsoleSettings) -> UInt8Array:
+    """What a saved state depends on, uint8 [32]: the game, its settings, and how a console lies in memory."""
+    layout = source_texts()["console.h"] + source_texts()["observe.h"] + game.rule_source()
+    digest = hashlib.sha256(f"{game.name}\0{settings}\0{layout}".encode()).digest()
+    return np.frombuffer(digest, dtype=np.uint8)
+
+
+def check_state(state: Mapping[str, Any], fingerprint: UInt8Array, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raises UserError if a saved state does not fit consoles with this fingerprint and state of these shapes."""
+    fits = np.array_equal(state.get("fingerprint", np.empty(0)), fingerprint) and all(
+        name in state and tuple(state[name].shape) == shape for name, shape in shapes.items()
+    )
+    if not fits:
+        raise UserError(
+            "emulator state: it was saved by another version, or with another game, settings or number of consoles."
+        )
+
+
+def check_seeds(seeds: Int64Array, num_consoles: int) -> None:
+    """Raises UserError if these are not one seed for each console."""
+    if seeds.shape != (num_consoles,) or seeds.min() < 0 or seeds.max() > 2**32 - 1:
+        raise UserError(f"seeds: {seeds.tolist()} must be {num_consoles} numbers from 0 to 2^32 - 1.")
 
 
 def find_blocks(game: Game, rom_path: Path | None = None) -> str:
@@ -176,9 +201,7 @@ class Consoles:
         self._library = load_library(self.library_path)
         self._library.emulator_open.restype = ctypes.c_void_p
         settings_in_c.cache_starts &= int(own_rom)
-        layout = source_texts()["console.h"] + source_texts()["observe.h"] + generated["rule.inc"]
-        digest = hashlib.sha256(f"{game.name}\0{self.settings}\0{layout}".encode()).digest()
-        self._fingerprint = np.frombuffer(digest, dtype=np.uint8)
+        self._fingerprint = state_fingerprint(game, self.settings)
         self._allocate(settings_in_c.noop_max if settings_in_c.cache_starts else 0)
         self._open(rom, settings_in_c, max(1, min(threads, num_consoles)))
 
@@ -245,8 +268,9 @@ class Consoles:
             seeds: [N], each from 0 to 2^32 - 1.
             mask: [N] bool.
         """
+        check_seeds(seeds, self.num_consoles)
         seeds32 = np.ascontiguousarray(seeds, dtype=np.uint32)
-        flags = None if mask is None else np.ascontiguousarray(mask, dtype=np.uint8)
+        flags = None if mask is None else np.ascontiguousarray(np.broadcast_to(mask, self.num_consoles), dtype=np.uint8)
         self._library.batch_seed(
             self._batch,
             _pointer(seeds32),
@@ -366,14 +390,8 @@ class Consoles:
         Raises:
             UserError: it was saved with another number of consoles, game, settings or version.
         """
-        message = (
-            "emulator state: it was saved by another version, or with another game, settings or number of consoles."
-        )
-        if not np.array_equal(state.get("fingerprint", np.empty(0)), self._fingerprint):
-            raise UserError(message)
+        check_state(state, self._fingerprint, {name: array.shape for name, array in self.state.items()})
         for name, array in self.state.items():
-            if name not in state or state[name].shape != array.shape:
-                raise UserError(message)
             np.copyto(array, state[name])
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rl_speed.emulator.compiler import CompilerMissingError
-from rl_speed.emulator.consoles import MAX_CONSOLES, find_blocks
+from rl_speed.emulator.consoles import MAX_CONSOLES, check_seeds, check_state, find_blocks, state_fingerprint
 from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.nvidia import DriverLauncher, check_cuda
@@ -73,20 +74,33 @@ def blocks_at_once(num_consoles: int, multiprocessors: int) -> int:
     return 8 if num_consoles <= 8 * _LANES * multiprocessors else 16
 
 
-def _driver_launcher(game: Game, num_consoles: int, recompile: bool) -> Launcher:
+def driver_launcher(
+    game: Game, num_consoles: int, recompile: bool = True, defines: Mapping[str, int] | None = None
+) -> Launcher:
+    """Where kernels run if nothing else is said: on the current CUDA device, compiled for so many consoles.
+
+    Args:
+        game: the game.
+        num_consoles: N.
+        recompile: see kernel_parts.
+        defines: more macros, for comparisons.
+
+    Raises:
+        UserError: CUDA does not work here.
+    """
     check_cuda()
-    generated, defines = kernel_parts(game, recompile)
+    generated, usual = kernel_parts(game, recompile)
     device = torch.device("cuda", torch.cuda.current_device())
     multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
-    defines = {**defines, "BLOCKS_AT_ONCE": blocks_at_once(num_consoles, multiprocessors)}
-    return DriverLauncher(generated, defines, device)
+    blocks = {"BLOCKS_AT_ONCE": blocks_at_once(num_consoles, multiprocessors)}
+    return DriverLauncher(generated, {**usual, **blocks, **(defines or {})}, device)
 
 
 class CudaConsoles:
     """N consoles on a CUDA device. Every tensor stays there; `step` is four launches on torch's current stream.
 
-    Nothing waits for the device and nothing is allocated after the start, so that a step can be captured in a CUDA
-    graph.
+    A step waits for nothing and allocates nothing, so that it can be captured in a CUDA graph; the consoles must then
+    live as long as the graph, which writes to their memory.
 
     Args:
         game: the game.
@@ -113,14 +127,16 @@ class CudaConsoles:
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()
         c, self.action_names = c_settings(game, self.settings)
-        self.launcher = launcher or _driver_launcher(game, num_consoles, recompile)
+        self.launcher = launcher or driver_launcher(game, num_consoles, recompile)
         self.device = self.launcher.device
-        sizes = self._tensor(10, dtype=torch.int32)
+        sizes = self._tensor(12, dtype=torch.int32)
         self._launch("structure_sizes", 1, 1, sizes)
-        console, generators, picture, episode, settings_bytes, _, axis, arrays, log, start = sizes.tolist()
+        console, generators, picture, episode, settings_bytes, _, axis, arrays, log, start, *threads = sizes.tolist()
+        assert threads == [_LANES, _FRAME_THREADS], "threads differ between cuda.py and source/kernels.cu"
         assert arrays == ctypes.sizeof(Arrays), "Arrays differ between cuda.py and source/kernels.cu"
         assert settings_bytes == ctypes.sizeof(c), "Settings differ between settings.py and source/observe.h"
         self._pixels = (c.rows, self.settings.image_width)
+        self._fingerprint = state_fingerprint(game, self.settings)
         starts = max(c.noop_max, 1) if c.cache_starts and c.stickiness == 0 else 0
         self._check_memory(console + generators + 4 * picture + episode + log // _LANES, starts * (start + 3 * picture))
         n = num_consoles
@@ -173,7 +189,7 @@ class CudaConsoles:
         scratch = [log.new_zeros(blocks, log.shape[1]), held.new_zeros(starts, held.shape[1]), shown.new_zeros(starts)]
         arrays = self._arrays_of(state, scratch, starts)
         frames = self._tensor(starts, *self._pixels)
-        self._launch("run_consoles", blocks, _LANES, arrays, _KEEP, None, None, None, None, 1)
+        self._launch("run_consoles", blocks, _LANES, arrays, _KEEP, None, None, None, 1)
         self._launch("make_frames", starts, _FRAME_THREADS, arrays, frames, frames, 0)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # before the memory of these consoles is given back
@@ -192,7 +208,7 @@ class CudaConsoles:
 
     def _run(self, operation: int, actions: Tensor | None, seeds: Tensor | None, seen: bool = True) -> None:
         blocks = -(-self.num_consoles // _LANES)
-        arguments = [operation, actions, seeds, None, self.results, int(seen)]
+        arguments = [operation, actions, seeds, self.results, int(seen)]
         self._launch("run_consoles", blocks, _LANES, self._arrays, *arguments)
 
     def _make_frames(self, only_started: bool) -> None:
@@ -208,6 +224,7 @@ class CudaConsoles:
         Returns:
             uint8 [N, H, W], the first frames; memory that the next step writes to.
         """
+        check_seeds(seeds.numpy(force=True), self.num_consoles)
         # The low 32 bits. Kept: the launch is not over when this returns.
         self._seeds = seeds.to(self.device).to(torch.int32).contiguous()
         self._run(_SEED, None, self._seeds)
@@ -233,17 +250,26 @@ class CudaConsoles:
         self._run(_START, None, None)
 
     def _check_actions(self, actions: Tensor) -> None:
-        # Values out of range are not looked for: that would wait for the device.
-        assert actions.dtype == torch.int64, actions.dtype
-        assert actions.device.type == self.device.type, actions.device
-        assert actions.shape == (self.num_consoles,), actions.shape
-        assert actions.is_contiguous()
+        # Values out of range are not looked for: that would wait for the device. They play NOOP.
+        told = (actions.dtype, actions.device, tuple(actions.shape), actions.is_contiguous())
+        if told != (torch.int64, self.device, (self.num_consoles,), True):
+            raise UserError(
+                f"actions: a {actions.dtype} tensor of shape {tuple(actions.shape)} on {actions.device} cannot be "
+                f"played; give a contiguous int64 one of shape ({self.num_consoles},) on {self.device}."
+            )
 
-    def save(self) -> dict[str, Tensor]:
-        """A copy of everything, to be given to `restore`; uint8 [N, bytes] each."""
-        return {name: tensor.clone() for name, tensor in self.state.items()}
+    def save(self, device: torch.device | str | None = None) -> dict[str, Tensor]:
+        """A copy of everything, to be given to `restore`; uint8 [N, bytes] each, on the consoles' device or another."""
+        saved = {name: tensor.to(device or self.device, copy=True) for name, tensor in self.state.items()}
+        return {**saved, "fingerprint": torch.from_numpy(self._fingerprint.copy())}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Brings a saved state back."""
+        """Brings a saved state back; one of consoles on the CPU will do as well.
+
+        Raises:
+            UserError: it was saved with another number of consoles, game, settings or version.
+        """
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.state.items()}
+        check_state(state, self._fingerprint, shapes)
         for name, tensor in self.state.items():
             tensor.copy_(state[name])

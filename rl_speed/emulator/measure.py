@@ -43,27 +43,33 @@ class Speed:
 Steps = Callable[[np.ndarray[Any, Any]], None]
 
 
-def _ours(game: Game, num_envs: int, threads: int, observe: bool) -> tuple[Steps, Callable[[], None]]:
+@dataclass(frozen=True)
+class _Engine:
+    steps: dict[bool, Steps]  # with observations or without
+    close: Callable[[], None]
+
+
+def _ours(game: Game, num_envs: int, threads: int) -> _Engine:
     consoles = Consoles(game, num_envs, threads=threads)
     consoles.seed(np.arange(num_envs, dtype=np.int64))
-    if observe:
-        return lambda actions: (consoles.step(actions), None)[1], consoles.close
-    return consoles.step_unseen, consoles.close
+    return _Engine(
+        {True: lambda actions: (consoles.step(actions), None)[1], False: consoles.step_unseen}, consoles.close
+    )
 
 
-def _cuda(game: Game, num_envs: int, observe: bool) -> tuple[Steps, Callable[[], None]]:
+def _cuda(game: Game, num_envs: int) -> _Engine:
     import torch
 
     from rl_speed.emulator.cuda import CudaConsoles
 
     consoles = CudaConsoles(game, num_envs)
     consoles.seed(torch.arange(num_envs))
-    take = consoles.step if observe else consoles.step_unseen
     generator = torch.Generator(consoles.device).manual_seed(0)
-    actions = torch.randint(len(game.minimal_actions), (64, num_envs), generator=generator, device=consoles.device)
+    most = len(game.minimal_actions)
+    actions = torch.randint(most, (64, num_envs), generator=generator, device=consoles.device)
     done = 0
 
-    def step(_: np.ndarray[Any, Any]) -> None:
+    def play(take: Callable[[torch.Tensor], None]) -> None:
         # As in training, where nothing waits for the device at every step; but no more than a few steps are queued.
         nonlocal done
         take(actions[done % len(actions)])
@@ -71,10 +77,10 @@ def _cuda(game: Game, num_envs: int, observe: bool) -> tuple[Steps, Callable[[],
         if done % 16 == 0:
             torch.cuda.synchronize()
 
-    return step, lambda: None
+    return _Engine({True: lambda _: play(consoles.step), False: lambda _: play(consoles.step_unseen)}, lambda: None)
 
 
-def _ale(game: Game, num_envs: int, threads: int) -> tuple[Steps, Callable[[], None]]:
+def _ale(game: Game, num_envs: int, threads: int) -> _Engine:
     from ale_py.vector_env import AtariVectorEnv
     from gymnasium.vector import AutoresetMode
 
@@ -82,10 +88,10 @@ def _ale(game: Game, num_envs: int, threads: int) -> tuple[Steps, Callable[[], N
         game.name, num_envs=num_envs, num_threads=threads, stack_num=1, autoreset_mode=AutoresetMode.SAME_STEP
     )
     env.reset(seed=0)
-    return lambda actions: (env.step(actions), None)[1], env.close
+    return _Engine({True: lambda actions: (env.step(actions), None)[1]}, env.close)
 
 
-def _envpool(game: Game, num_envs: int, threads: int) -> tuple[Steps, Callable[[], None]] | None:
+def _envpool(game: Game, num_envs: int, threads: int) -> _Engine | None:
     if importlib.util.find_spec("envpool") is None:
         return None
     import envpool
@@ -96,7 +102,7 @@ def _envpool(game: Game, num_envs: int, threads: int) -> tuple[Steps, Callable[[
     except Exception:  # a game that EnvPool does not have
         return None
     env.reset()
-    return lambda actions: (env.step(actions), None)[1], env.close
+    return _Engine({True: lambda actions: (env.step(actions), None)[1]}, env.close)
 
 
 def _window(step: Steps, actions: np.ndarray[Any, Any], seconds: float) -> float:
@@ -112,49 +118,51 @@ def _window(step: Steps, actions: np.ndarray[Any, Any], seconds: float) -> float
 
 def measure(
     game: Game,
-    num_envs: list[int],
+    num_envs: int,
     threads: int,
     seconds: float = 3.0,
     repeats: int = 3,
     on_gpu: bool = False,
+    only_ale: bool = False,
 ) -> list[Speed]:
-    """Measures every engine with every number of envs, random actions, the engines in turn.
+    """Measures every engine, random actions, the engines in turn.
 
     Args:
         game: to play.
-        num_envs: numbers of envs.
+        num_envs: consoles of each.
         threads: of every engine.
         seconds: of each window.
         repeats: windows per engine.
         on_gpu: measure the emulator on the GPU too.
+        only_ale: no engine but ale-py's beside this one, and no steps without observations.
+
+    Raises:
+        UserError: so many consoles do not fit into memory.
     """
-    results = []
-    for count in num_envs:
-        engines = {
-            ("native-cpu", True): _ours(game, count, threads, True),
-            ("native-cpu", False): _ours(game, count, threads, False),
-            ("ale-vector", True): _ale(game, count, threads) if count <= MOST_PEER_ENVS else None,
-            ("envpool", True): _envpool(game, count, threads) if count <= MOST_PEER_ENVS else None,
-            ("cuda", True): _cuda(game, count, True) if on_gpu else None,
-            ("cuda", False): _cuda(game, count, False) if on_gpu else None,
-        }
-        actions = np.random.default_rng(0).integers(len(game.minimal_actions), size=(1000, count))
-        windows: dict[tuple[str, bool], list[float]] = {}
-        present = {key: engine for key, engine in engines.items() if engine is not None}
-        with contextlib.ExitStack() as stack:
-            for _, close in present.values():
-                stack.callback(close)
-            for repeat in range(repeats):
-                order = list(present)
-                for key in order[repeat % len(order) :] + order[: repeat % len(order)]:
-                    step = present[key][0]
-                    _window(step, actions, seconds / 10)
-                    windows.setdefault(key, []).append(FRAME_SKIP * _window(step, actions, seconds))
-        for key in present:
-            speeds = windows[key]
-            result = Speed(key[0], count, key[1], statistics.median(speeds), min(speeds), max(speeds))
-            results.append(result)
-    return results
+    engines: dict[str, _Engine | None] = {}
+    windows: dict[tuple[str, bool], list[float]] = {}
+    actions = np.random.default_rng(0).integers(len(game.minimal_actions), size=(256, num_envs))
+    with contextlib.ExitStack() as stack:
+        if on_gpu:
+            engines["cuda"] = _cuda(game, num_envs)
+        engines["native-cpu"] = _ours(game, num_envs, threads)
+        if num_envs <= MOST_PEER_ENVS:
+            engines["ale-vector"] = _ale(game, num_envs, threads)
+            engines["envpool"] = None if only_ale else _envpool(game, num_envs, threads)
+        present = {name: engine for name, engine in engines.items() if engine is not None}
+        for engine in present.values():
+            stack.callback(engine.close)
+        order = [(name, seen) for name, engine in present.items() for seen in engine.steps if seen or not only_ale]
+        for repeat in range(repeats):
+            for key in order[repeat % len(order) :] + order[: repeat % len(order)]:
+                step = present[key[0]].steps[key[1]]
+                _window(step, actions, seconds / 10)
+                windows.setdefault(key, []).append(FRAME_SKIP * _window(step, actions, seconds))
+    found = [(key, windows[key]) for key in order]
+    return [
+        Speed(name, num_envs, seen, statistics.median(speeds), min(speeds), max(speeds))
+        for (name, seen), speeds in found
+    ]
 
 
 @dataclass(frozen=True)
@@ -200,7 +208,7 @@ def count_turns(game: Game, recompile: bool, warm_up_steps: int = 1000, steps: i
         for _ in range(warm_up_steps):
             warm.step(rng.integers(len(game.minimal_actions), size=count))
         consoles = CudaConsoles(game, count, settings, launcher)
-        consoles.restore({name: torch.from_numpy(rows) for name, rows in warm.state.items()})
+        consoles.restore({name: torch.from_numpy(rows) for name, rows in warm.save().items()})
         warm.close()
         launcher.take_turns()
         for _ in range(steps):

@@ -20,7 +20,10 @@ from rl_speed.emulator.compiler import cache_folder, source_texts, unwritable_ca
 from rl_speed.errors import UserError
 
 KERNELS = ("run_consoles", "make_frames", "structure_sizes", "make_axes")
+_KERNEL_BYTES = 512 << 20  # local memory of all threads that a large GPU can hold, and code
 _OPTIONS = ("--std=c++17", "--fmad=false")
+# Lanes of a warp must be able to wait for some of the others, and NVRTC 13 compiles for no older GPUs.
+_LEAST_CAPABILITY = (7, 5)
 # Of a multiprocessor of sm_80 and sm_90 (CUDA C++ programming guide, table "Technical specifications").
 _REGISTERS, _BLOCKS, _WARPS = 65_536, 32, 64
 
@@ -58,6 +61,14 @@ def _nvrtc() -> Any:
     except (ImportError, RuntimeError) as error:
         raise UserError(f"The CUDA emulator needs NVRTC ({error}): run `pip install 'rl-speed[cuda]'`.") from error
     return nvrtc
+
+
+def nvrtc_version() -> str | None:
+    """Of the NVRTC that would compile the kernels; None if there is none."""
+    try:
+        return ".".join(str(part) for part in _checked(_nvrtc().nvrtcVersion(), "asking for NVRTC's version"))
+    except UserError:
+        return None
 
 
 def check_cuda() -> None:
@@ -109,6 +120,11 @@ def compile_cubin(
     return cubin_path.read_bytes(), read_report(log_path.read_text())
 
 
+def _buffer(size: int) -> bytes:
+    # NVRTC writes into it: it must not be one of the bytes of length one, which Python shares.
+    return b"\0" * max(size, 2)
+
+
 def _compile(nvrtc: Any, main: str, headers: Mapping[str, str], options: list[str]) -> tuple[bytes, str]:
     names = [name.encode() for name in headers]
     texts = [text.encode() for text in headers.values()]
@@ -117,12 +133,12 @@ def _compile(nvrtc: Any, main: str, headers: Mapping[str, str], options: list[st
     )
     encoded = [option.encode() for option in options]
     (error,) = nvrtc.nvrtcCompileProgram(program, len(encoded), encoded)
-    log = b" " * _checked(nvrtc.nvrtcGetProgramLogSize(program), "reading NVRTC's log")
+    log = _buffer(_checked(nvrtc.nvrtcGetProgramLogSize(program), "reading NVRTC's log"))
     nvrtc.nvrtcGetProgramLog(program, log)
     text = log.decode(errors="replace").rstrip("\0")
     if int(error) != 0:
         raise UserError(f"NVRTC cannot compile the emulator; install a newer one. It says: {text.strip()[:600]}")
-    cubin = b" " * _checked(nvrtc.nvrtcGetCUBINSize(program), "reading the cubin")
+    cubin = _buffer(_checked(nvrtc.nvrtcGetCUBINSize(program), "reading the cubin"))
     nvrtc.nvrtcGetCUBIN(program, cubin)
     nvrtc.nvrtcDestroyProgram(program)
     return cubin, text
@@ -160,6 +176,11 @@ class DriverLauncher:
     def __init__(self, generated: Mapping[str, str], defines: Mapping[str, int], device: torch.device) -> None:
         check_cuda()
         major, minor = torch.cuda.get_device_capability(device)
+        if (major, minor) < _LEAST_CAPABILITY:
+            raise UserError(
+                f"device: {torch.cuda.get_device_name(device)} has compute capability {major}.{minor} and the emulator "
+                f"needs {'.'.join(map(str, _LEAST_CAPABILITY))} or more; use --device cpu or envs.backend = native."
+            )
         cubin, self.report = compile_cubin(generated, defines, f"sm_{major}{minor}")
         from cuda.bindings import driver
 
@@ -168,6 +189,7 @@ class DriverLauncher:
         # Modules and launches belong to the context that is current.
         with torch.cuda.device(device):
             torch.zeros(1, device=device)
+            self._context = _checked(driver.cuCtxGetCurrent(), "finding the context")
             self._module = _checked(driver.cuModuleLoadData(cubin), "loading the emulator")
             self._kernels = {
                 name: _checked(driver.cuModuleGetFunction(self._module, name.encode()), f"finding {name}")
@@ -184,11 +206,14 @@ class DriverLauncher:
         """
         stream = torch.cuda.current_stream(self.device).cuda_stream
         with torch.cuda.device(self.device):
+            # A thread that has not used CUDA yet has no context.
+            _checked(self._driver.cuCtxSetCurrent(self._context), "choosing the context")
             result = self._driver.cuLaunchKernel(
                 self._kernels[kernel], blocks, 1, 1, threads, 1, 1, 0, stream, ctypes.addressof(arguments), 0
             )
         _checked(result, f"launching {kernel}")
 
     def free_bytes(self) -> int:
-        """Memory of the device that is free."""
-        return int(torch.cuda.mem_get_info(self.device)[0])
+        """Memory that can be had: what torch keeps unused counts, what the kernels need for themselves does not."""
+        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return max(0, int(torch.cuda.mem_get_info(self.device)[0]) + kept - _KERNEL_BYTES)

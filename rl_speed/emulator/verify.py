@@ -178,8 +178,9 @@ def verify_cuda(
 ) -> Verdict:
     """Plays different random actions on many consoles, on the GPU and on the CPU.
 
-    First every frame is drawn and goes into a hash, with its RAM, reward, lives and end of game; then consoles are
-    played as an agent plays them, and whole states, observations and results are compared after every step.
+    First every frame is drawn and goes into a hash, with its RAM, reward, lives and end of game, and every start is
+    played; then consoles are played as an agent plays them, with starts that are copied, and whole states, observations
+    and results are compared after every step.
 
     Args:
         name: of the game.
@@ -188,13 +189,15 @@ def verify_cuda(
         num_consoles: N.
         make_launcher: where the kernels of a game, compiled with some macros, run; by default on the CUDA device.
     """
+    from rl_speed.emulator.cuda import driver_launcher
+
     game = find_game(name)
     every_frame = {"HASH_FRAMES": 1, "ALWAYS_CAREFUL": 1}
     total = 0
     for defines, look_every in ((every_frame, 25), ({}, 1)):
         steps = -(-frames // 4)
-        launcher = None if make_launcher is None else make_launcher(game, defines)
-        ends, found = _play_both(game, defines, steps, seed, num_consoles, launcher, look_every)
+        make = make_launcher or (lambda game, defines: driver_launcher(game, num_consoles, defines=defines))
+        ends, found = _play_both(game, defines, steps, seed, num_consoles, make(game, defines), look_every)
         total += ends
         if found:
             return Verdict(name, total, ends, found)
@@ -207,20 +210,16 @@ def _play_both(
     steps: int,
     seed: int,
     num_consoles: int,
-    launcher: Launcher | None,
+    launcher: Launcher,
     look_every: int,
 ) -> tuple[int, list[str]]:
     """Game ends, and what differed first."""
     import torch
 
-    from rl_speed.emulator.cuda import CudaConsoles, kernel_parts
-    from rl_speed.emulator.nvidia import DriverLauncher
+    from rl_speed.emulator.cuda import CudaConsoles
     from rl_speed.machine import usable_cores
 
-    settings = ConsoleSettings(cache_starts=False)
-    if launcher is None:
-        generated, usual = kernel_parts(game)
-        launcher = DriverLauncher(generated, {**usual, **defines}, torch.device("cuda"))
+    settings = ConsoleSettings(cache_starts=not defines)
     ours = CudaConsoles(game, num_consoles, settings, launcher)
     flags = tuple(f"-D{macro}={value}" for macro, value in defines.items())
     other = Consoles(game, num_consoles, settings, threads=usable_cores(), extra_flags=flags)
@@ -251,6 +250,10 @@ def _play_both(
                 "the observation", ours.observation.flatten(1), theirs.observation.reshape(num_consoles, -1)
             )
             results = np.stack([theirs.reward, theirs.lives, theirs.terminated, theirs.truncated], axis=1)
+            over = np.flatnonzero(theirs.terminated | theirs.truncated)
+            if len(over):
+                mine = ours.final_observation[torch.from_numpy(over).to(ours.device)].flatten(1)
+                found += differing("the last observation", mine, theirs.final_observation[over].reshape(len(over), -1))
             found += differing("the result", ours.results.long().view(torch.uint8), results.view(np.uint8))
             if found:
                 return ends, [f"step {step}: {text}" for text in found]

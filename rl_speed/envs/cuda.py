@@ -66,7 +66,7 @@ class CudaVectorEnv:
         """See VectorEnv."""
         assert self._is_started, "reset comes first"
         return {
-            "consoles": {name: rows.cpu() for name, rows in self._consoles.save().items()},
+            "consoles": self._consoles.save("cpu"),
             "seed": self._journal.seed,
             "frame": self._consoles.observation.to("cpu", copy=True),
             "lives": self._lives.cpu(),

@@ -39,8 +39,9 @@ class InProcessGenerator:
         for t in range(self._steps):
             self._player.begin()
             self._player.finish(self._space, t)
-        self._player.begin()
+        # Before the next step begins: where games are played on a GPU, this waits for all that is queued.
         episode_ends = self._player.take_episode_ends(self.env_steps, self._num_envs)
+        self._player.begin()
         self.env_steps += self._steps * self._num_envs
         return self._space.rollout(tuple(episode_ends), self.env_steps)
 

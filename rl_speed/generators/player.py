@@ -151,7 +151,6 @@ class Player:
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes. A step that has begun is waited for first, and kept for the next `finish`."""
-        assert not self._steps, "take_episode_ends comes first"
         if self._action is not None and self._arrived is None:
             self._arrived = self._env.recv()
         arrived = self._arrived
@@ -163,6 +162,7 @@ class Player:
             "stack": self._stack.cpu(),
             "return": self._return.cpu().clone(),
             "length_env_steps": self._length_env_steps.cpu().clone(),
+            "steps": [step.cpu() for step in self._steps],
             "action": None if self._action is None else self._action.cpu(),
             "arrived": None if arrived is None else {name: tensor.cpu() for name, tensor in vars(arrived).items()},
         }
@@ -175,6 +175,7 @@ class Player:
         self._frame, self._is_first, self._stack = (state[name].to(device) for name in ("frame", "is_first", "stack"))
         self._return = state["return"].to(device, copy=True)
         self._length_env_steps = state["length_env_steps"].to(device, copy=True)
+        self._steps = [step.to(device) for step in state.get("steps", [])]
         self._action = None if state["action"] is None else state["action"].to(device)
         arrived = state["arrived"]
         self._arrived = None if arrived is None else EnvStep(**{k: v.to(device) for k, v in arrived.items()})

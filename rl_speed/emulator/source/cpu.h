@@ -363,7 +363,7 @@ struct Cpu {
 
 // Runs until the frame is complete or the instructions of one call are used up. True if it is complete.
 OUTLINE bool run_instructions(Console& s, Frame& f) {
-    const u32 lanes = arrived_together();
+    const u32 lanes = f.lanes ? f.lanes : arrived_together();
     Cpu p(s, f);
     i32 budget = s.jammed ? 0 : INSTRUCTIONS_PER_FRAME;
     i32 arrived = 1;  // at an address that the instruction before did not name

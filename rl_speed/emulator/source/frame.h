@@ -97,7 +97,7 @@ OUTLINE void run_frame(Env& e) {
     f.dirty = P0 | M0 | P1 | M1 | BL | PF;
     f.same_line = 0;
     bool complete = run_instructions(s, f);
-    replay(s, f);
+    replay(s, f, f.lanes);
     i32 clock = 3 * s.cyc;
     if (complete) {
         // Drawn up to the write that ended the frame.

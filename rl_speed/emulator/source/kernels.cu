@@ -1,4 +1,5 @@
-// Many consoles on the GPU: a step as two kernels, or four where games ended, on one stream, all state in device memory.
+// Many consoles on the GPU: a step as four launches of two kernels on one stream, all state in device memory. The last two
+// are for games that ended.
 //
 // run_consoles does everything that a console does, one thread each, 32 to a block, so that few consoles spread over all
 // of the GPU; make_frames turns pictures into observations, one block each. Nothing is decided on the host, so a step can
@@ -40,9 +41,13 @@ struct Arrays {
 #define SHOW_PLAYED -1     // the last picture, of a start
 #define SHOW_START -2      // start -2 - n, which is copied
 
-INLINE void step_console(const Arrays& a, Env& e, i32 index, i32 action, StepResult* results, bool seen) {
+INLINE void step_console(const Arrays& a, Env& e, i32 index, long long action, StepResult* results, bool seen) {
+    // What is no action is a NOOP: nobody would hear a complaint.
+    const i32 played = action >= 0 && action < ACTIONS ? a.settings->action[action] : ACTION_NOOP;
+    const i32 left = a.consoles - (i32)blockIdx.x * LANES;
+    const u32 lanes = left >= LANES ? 0xFFFFFFFFu : (1u << left) - 1;
     Episode episode = a.episodes[index];
-    const Frames frames = play_step(e, a.console[index], episode, *a.settings, a.settings->action[action], seen);
+    const Frames frames = play_step(e, a.console[index], episode, *a.settings, played, seen, lanes);
     const bool ended = frames.terminated || frames.truncated;
     a.shown[index] = frames.captured + (frames.held ? SHOW_HELD : 0) + (ended ? SHOW_ENDED : 0);
     a.episodes[index] = episode;
@@ -62,23 +67,22 @@ INLINE void start_console(const Arrays& a, Env& e, i32 index) {
     }
 }
 
-#define SEED 0   // load the ROM with seeds[index], where mask says so, and start a game
+#define SEED 0   // load the ROM with seeds[index] and start a game
 #define STEP 1   // play actions[index]
 #define START 2  // start the next game, where one ended
 #define KEEP 3   // load the ROM and keep the start with `index` no-ops
 
 // One kernel for all of them: the emulator is compiled once.
 KERNEL __launch_bounds__(LANES, BLOCKS_AT_ONCE)
-run_consoles(Arrays a, i32 operation, const long long* actions, const u32* seeds, const u8* mask, StepResult* results,
-             i32 seen) {
+run_consoles(Arrays a, i32 operation, const long long* actions, const u32* seeds, StepResult* results, i32 seen) {
     const i32 index = blockIdx.x * LANES + threadIdx.x;
     if (index >= a.consoles) return;
-    if (operation == SEED && mask && !mask[index]) return;
     if (operation == START && !(a.shown[index] >= 0 && (a.shown[index] & SHOW_ENDED))) return;
     const Settings& set = *a.settings;
     // Copies of its own: local memory lies so that the lanes of a warp read neighbouring words.
     Console s;
     Frame f;
+    f.lanes = 0;
     f.log = a.log + (u64)blockIdx.x * LOG_ENTRIES * LANES + threadIdx.x;
     Env e = Env{s, a.generators[index], a.pictures + (u64)index * 2 * PICTURE_BYTES, a.rom, f, DRAW_EXACTLY, 0, 0, 0,
                 a.held + (u64)index * PICTURE_BYTES};
@@ -88,9 +92,7 @@ run_consoles(Arrays a, i32 operation, const long long* actions, const u32* seeds
         load_for(e, set, seeds ? seeds[index] : 0);
     }
     if (operation == STEP) {
-        // What is no action is the first one: nobody would hear a complaint.
-        const long long action = actions[index];
-        step_console(a, e, index, action > 0 && action < ACTIONS ? (i32)action : 0, results, seen != 0);
+        step_console(a, e, index, actions[index], results, seen != 0);
     } else if (operation == KEEP) {
         const i32 frames_before = s.frame_number;
         play_start(e, set, index);
@@ -178,6 +180,8 @@ KERNEL structure_sizes(i32* sizes) {
     sizes[7] = sizeof(Arrays);
     sizes[8] = LOG_ENTRIES * LANES * sizeof(u32);
     sizes[9] = sizeof(Start);
+    sizes[10] = LANES;
+    sizes[11] = FRAME_THREADS;
 }
 
 KERNEL make_axes(Axis* columns, Axis* lines, i32 width, i32 height, i32 usual_height) {

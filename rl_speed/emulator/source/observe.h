@@ -2,6 +2,7 @@
 // grey, their maximum, and that resized.
 #pragma once
 #include "agent.h"
+#include "warp.h"
 
 struct Settings {
     i32 frame_skip, max_pool, noop_max, fire_on_reset, max_frames, episodic_life;
@@ -50,7 +51,7 @@ INLINE u8 whole_cell(const Axis& columns, const Axis& lines, const u8* grey, i32
 // What of an environment outlives a step, beside its console.
 struct Episode {
     u64 hash;     // with HASH_FRAMES: of every frame that an agent's step played
-    i32 elapsed;  // frames since the reset's no-ops
+    i32 elapsed, unused;  // frames since the reset's no-ops
 };
 
 #ifndef HASH_FRAMES
@@ -190,11 +191,14 @@ struct Frames {
 // A step that must be run again, exactly: what is wrong with a picture matters only to those who look.
 INLINE bool stopped(const Env& e, bool seen) { return (e.cut && seen) || e.inexact; }
 
-OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 action, bool careful, bool seen) {
+OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 action, bool careful, bool seen, u32 lanes) {
     Frames out = {0, 0, 0, 0, 0};
     const i32 lives_before = lives(e.s);
+    bool over = false;
     for (i32 k = 0; k < set.frame_skip; k++) {
-        bool wanted = seen && k >= set.frame_skip - 2;
+        e.f.lanes = going_on(lanes, !over);
+        if (over) continue;
+        const bool wanted = seen && k >= set.frame_skip - 2;
         e.drawing = careful ? DRAW_EXACTLY : wanted ? DRAW_LINES : DRAW_NOTHING;
         const i32 reward = act(e, action, set.stickiness);
         if (HASH_FRAMES) hash_frame(e, episode, reward);
@@ -203,7 +207,8 @@ OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 act
         const bool life_lost = lives(e.s) < lives_before && lives(e.s) > 0;
         out.terminated = game_over(e.s) || (set.episodic_life && life_lost);
         out.truncated = !out.terminated && episode.elapsed >= set.max_frames;
-        if (out.terminated || out.truncated || (!careful && stopped(e, seen))) return out;
+        over = out.terminated || out.truncated || (!careful && stopped(e, seen));
+        if (over) continue;
         if (wanted) out.captured++;
         if (wanted && k == set.frame_skip - 2 && e.s.unfinished) {
             // The next call goes on in the same picture.
@@ -211,18 +216,20 @@ OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 act
             out.held = 1;
         }
     }
+    e.f.lanes = 0;
     return out;
 }
 
-// `kept` is the console as it was before the step.
-INLINE Frames play_step(Env& e, const Console& kept, Episode& episode, const Settings& set, i32 action, bool seen) {
+// `kept` is the console as it was before the step; `lanes` take a step together.
+INLINE Frames play_step(Env& e, const Console& kept, Episode& episode, const Settings& set, i32 action, bool seen,
+                        u32 lanes) {
     Console& s = e.s;
     const u32 sticky = e.g.sticky[624];
     // A second run draws the same random numbers again, so it is not possible where they are about to be renewed.
     bool careful = ALWAYS_CAREFUL || s.careful || sticky + 2 * (u32)set.frame_skip > 624;
     const Episode kept_episode = episode;
     for (;;) {
-        const Frames frames = run_frames(e, episode, set, action, careful, seen);
+        const Frames frames = run_frames(e, episode, set, action, careful, seen, lanes);
         if (careful || !stopped(e, seen)) return frames;
         // A picture that is cut off shows what earlier frames, or the piece drawn last, left there. Such a step stops
         // and is run once more with everything drawn, and from then on this console always is. The frames before the
@@ -232,5 +239,6 @@ INLINE Frames play_step(Env& e, const Console& kept, Episode& episode, const Set
         e.g.sticky[624] = sticky;
         s.careful = 1;
         careful = true;
+        lanes = arrived_together();
     }
 }

@@ -47,6 +47,7 @@ struct Frame {
     i32 same_line;    // the line above was drawn in one piece with the registers as they are
     Mask p0, p1, m0, m1, bl, pf;
     u32* log;         // LOG_ENTRIES notes, LOG_STRIDE apart
+    u32 lanes;        // of the warp that play this frame together; 0: whoever comes
 };
 
 INLINE i32 copies_of(i32 nusiz) {  // bit n: a copy at offset 16*n
@@ -109,42 +110,53 @@ OUTLINE void refresh_objects(const Console& s, Frame& f) {
 }
 
 // Collision latches, two to a register in the order of the read addresses: bit 2*r of register r's bit 6, 2*r+1 of 7.
-INLINE i32 touching(i32 latch, Mask p, Mask q) { return any(p & q) ? latch : 0; }
+enum {
+    P0_M0 = 1 << 0, P1_M0 = 1 << 1, P1_M1 = 1 << 2, P0_M1 = 1 << 3, P0_BL = 1 << 4, P0_PF = 1 << 5, P1_BL = 1 << 6,
+    P1_PF = 1 << 7, M0_BL = 1 << 8, M0_PF = 1 << 9, M1_BL = 1 << 10, M1_PF = 1 << 11, BL_PF = 1 << 13, M0_M1 = 1 << 14,
+    P0_P1 = 1 << 15,
+    WITH_P0 = P0_M0 | P0_M1 | P0_BL | P0_PF | P0_P1,
+    WITH_M0 = P0_M0 | P1_M0 | M0_BL | M0_PF | M0_M1,
+    WITH_P1 = P1_M0 | P1_M1 | P1_BL | P1_PF | P0_P1,
+    WITH_M1 = P1_M1 | P0_M1 | M1_BL | M1_PF | M0_M1,
+    WITH_BL = P0_BL | P1_BL | M0_BL | M1_BL | BL_PF,
+    WITH_PF = P0_PF | P1_PF | M0_PF | M1_PF | BL_PF,
+    ALL_LATCHES = WITH_P0 | WITH_M0 | WITH_P1 | WITH_M1 | WITH_BL | WITH_PF
+};
 
-INLINE void notice_collisions(Console& s, const Frame& f, i32 enabled, Mask range) {
-    i32 c = s.collisions;
-    if (enabled & P0) {
-        Mask p0 = f.p0 & range;
-        if (any(p0)) {
-            if (enabled & M0) c |= touching(1 << 0, p0, f.m0);
-            if (enabled & M1) c |= touching(1 << 3, p0, f.m1);
-            if (enabled & BL) c |= touching(1 << 4, p0, f.bl);
-            if (enabled & PF) c |= touching(1 << 5, p0, f.pf);
-            if (enabled & P1) c |= touching(1 << 15, p0, f.p1);
-        }
+// By the set of objects that are on: the latches of which both objects are.
+#define LATCHES_OF(e)                                                                                      \
+    (i32)(ALL_LATCHES & ~(((e) & P0 ? 0 : WITH_P0) | ((e) & M0 ? 0 : WITH_M0) | ((e) & P1 ? 0 : WITH_P1) | \
+                          ((e) & M1 ? 0 : WITH_M1) | ((e) & BL ? 0 : WITH_BL) | ((e) & PF ? 0 : WITH_PF)))
+#define FOUR_OF(e) LATCHES_OF(e), LATCHES_OF((e) + 1), LATCHES_OF((e) + 2), LATCHES_OF((e) + 3)
+#define SIXTEEN_OF(e) FOUR_OF(e), FOUR_OF((e) + 4), FOUR_OF((e) + 8), FOUR_OF((e) + 12)
+CONSTANT i32 LATCHES[64] = {SIXTEEN_OF(0), SIXTEEN_OF(16), SIXTEEN_OF(32), SIXTEEN_OF(48)};
+
+INLINE i32 touching(i32 latch, Mask p, Mask q) { return latch && any(p & q) ? latch : 0; }
+
+INLINE void notice_collisions(Console& s, const Frame& f, i32 open, Mask range) {
+    i32 c = 0;
+    if (open & WITH_P0) {
+        const Mask p0 = f.p0 & range;
+        if (any(p0))
+            c |= touching(open & P0_M0, p0, f.m0) | touching(open & P0_M1, p0, f.m1) | touching(open & P0_BL, p0, f.bl) |
+                 touching(open & P0_PF, p0, f.pf) | touching(open & P0_P1, p0, f.p1);
     }
-    if (enabled & P1) {
-        Mask p1 = f.p1 & range;
-        if (any(p1)) {
-            if (enabled & M0) c |= touching(1 << 1, p1, f.m0);
-            if (enabled & M1) c |= touching(1 << 2, p1, f.m1);
-            if (enabled & BL) c |= touching(1 << 6, p1, f.bl);
-            if (enabled & PF) c |= touching(1 << 7, p1, f.pf);
-        }
+    if (open & (P1_M0 | P1_M1 | P1_BL | P1_PF)) {
+        const Mask p1 = f.p1 & range;
+        if (any(p1))
+            c |= touching(open & P1_M0, p1, f.m0) | touching(open & P1_M1, p1, f.m1) | touching(open & P1_BL, p1, f.bl) |
+                 touching(open & P1_PF, p1, f.pf);
     }
-    if (enabled & M0) {
-        Mask m0 = f.m0 & range;
-        if (enabled & BL) c |= touching(1 << 8, m0, f.bl);
-        if (enabled & PF) c |= touching(1 << 9, m0, f.pf);
-        if (enabled & M1) c |= touching(1 << 14, m0, f.m1);
+    if (open & (M0_BL | M0_PF | M0_M1)) {
+        const Mask m0 = f.m0 & range;
+        c |= touching(open & M0_BL, m0, f.bl) | touching(open & M0_PF, m0, f.pf) | touching(open & M0_M1, m0, f.m1);
     }
-    if (enabled & M1) {
-        Mask m1 = f.m1 & range;
-        if (enabled & BL) c |= touching(1 << 10, m1, f.bl);
-        if (enabled & PF) c |= touching(1 << 11, m1, f.pf);
+    if (open & (M1_BL | M1_PF)) {
+        const Mask m1 = f.m1 & range;
+        c |= touching(open & M1_BL, m1, f.bl) | touching(open & M1_PF, m1, f.pf);
     }
-    if ((enabled & (BL | PF)) == (BL | PF)) c |= touching(1 << 13, f.bl & range, f.pf);
-    s.collisions = c;
+    c |= touching(open & BL_PF, f.bl & range, f.pf);
+    s.collisions |= c;
 }
 
 // Colours of the playfield left and right of the middle, for a piece in which `enabled` objects are on.
@@ -215,14 +227,17 @@ OUTLINE void draw_piece(Console& s, Frame& f, i32 line, i32 h0, i32 h1) {
         if (s.vblank & 2) {
             if (paints) paint_span(row, x0, x1, 0);
         } else {
-            if (f.dirty) refresh_objects(s, f);
-            i32 enabled = enabled_objects(s);
-            Mask range = pixels_below(x1);
-            if (x0 > 0) range = without(range, pixels_below(x0));
-            if (enabled & (enabled - 1)) notice_collisions(s, f, enabled, range);
-            if (paints) {
-                paint_objects(s, f, row, enabled, range);
-                if (f.drawing == DRAW_EXACTLY && (x1 & 3)) paint_rest_of_group(s, f, row, enabled, x0, x1);
+            const i32 enabled = enabled_objects(s);
+            const i32 open = LATCHES[enabled] & ~s.collisions;  // can still be set
+            if (paints || open) {
+                if (f.dirty) refresh_objects(s, f);
+                Mask range = pixels_below(x1);
+                if (x0 > 0) range = without(range, pixels_below(x0));
+                if (open) notice_collisions(s, f, open, range);
+                if (paints) {
+                    paint_objects(s, f, row, enabled, range);
+                    if (f.drawing == DRAW_EXACTLY && (x1 & 3)) paint_rest_of_group(s, f, row, enabled, x0, x1);
+                }
             }
         }
     }

@@ -25,7 +25,7 @@ struct Place {
 };
 static Place threadIdx, blockIdx;
 
-enum Need { NOTHING, TOGETHER, LEAST, SHUFFLE, BARRIER };
+enum Need { NOTHING, TOGETHER, LEAST, SHUFFLE, BALLOT, BARRIER };
 
 struct Fiber {
     ucontext_t beginning;
@@ -34,6 +34,7 @@ struct Fiber {
     Need need;
     uint32_t lanes, value, answer;
     int source;
+    void* site;  // from where it asks
 };
 
 static const int MOST_THREADS = 256;
@@ -51,6 +52,7 @@ static int64_t turns[2], turns_taken[2];
 static __attribute__((noinline)) uint32_t wait_for(Need need, uint32_t lanes, uint32_t value, int source) {
     Fiber& f = fibers[current];
     f.need = need, f.lanes = lanes, f.value = value, f.source = source;
+    f.site = __builtin_return_address(0);
     if (!_setjmp(f.here)) _longjmp(outside, 1);
     return fibers[current].answer;
 }
@@ -60,6 +62,7 @@ static inline uint32_t __reduce_min_sync(uint32_t lanes, uint32_t value) { retur
 static inline int __shfl_sync(uint32_t lanes, int value, int source) {
     return (int)wait_for(SHUFFLE, lanes, (uint32_t)value, source);
 }
+static inline uint32_t __ballot_sync(uint32_t lanes, bool vote) { return wait_for(BALLOT, lanes, vote, 0); }
 static inline void __syncthreads() { wait_for(BARRIER, 0, 0, 0); }
 static inline int __ffs(uint32_t word) { return __builtin_ffs((int)word); }
 
@@ -96,16 +99,17 @@ static bool release_warp(int first, int count) {
     bool any = false;
     for (int lane = 0; lane < count; lane++) {
         Fiber& f = fibers[first + lane];
-        if (f.finished || (f.need != LEAST && f.need != SHUFFLE)) continue;
+        if (f.finished || (f.need != LEAST && f.need != SHUFFLE && f.need != BALLOT)) continue;
         const Need need = f.need;
         const uint32_t lanes = f.lanes;
         bool all = true;
-        uint32_t least = 0xFFFFFFFFu;
+        uint32_t least = 0xFFFFFFFFu, votes = 0;
         for (int other = 0; other < count; other++) {
             if (!((lanes >> other) & 1)) continue;
             const Fiber& o = fibers[first + other];
             all = all && !o.finished && o.need == need && o.lanes == lanes;
             if (o.value < least) least = o.value;
+            votes |= (o.value ? 1u : 0u) << other;
         }
         if (!all) continue;
         any = true;
@@ -114,18 +118,25 @@ static bool release_warp(int first, int count) {
         for (int other = 0; other < count; other++)
             if ((lanes >> other) & 1) {
                 Fiber& o = fibers[first + other];
-                release(o, need == LEAST ? least : values[o.source]);
+                release(o, need == SHUFFLE ? values[o.source] : need == LEAST ? least : votes);
             }
     }
     if (any) return true;
-    uint32_t together = 0;
     for (int lane = 0; lane < count; lane++) {
         const Fiber& f = fibers[first + lane];
-        if (!f.finished && f.need == TOGETHER && !(splits && generator() % 4 == 0)) together |= 1u << lane;
+        if (f.finished || f.need != TOGETHER) continue;
+        // Those who ask from the same place.
+        uint32_t together = 0;
+        for (int other = lane; other < count; other++) {
+            const Fiber& o = fibers[first + other];
+            const bool there = !o.finished && o.need == TOGETHER && o.site == f.site;
+            if (there && !(splits && generator() % 4 == 0)) together |= 1u << other;
+        }
+        for (int other = lane; other < count; other++)
+            if ((together >> other) & 1) release(fibers[first + other], together);
+        any = any || together != 0;
     }
-    for (int lane = 0; lane < count; lane++)
-        if ((together >> lane) & 1) release(fibers[first + lane], together);
-    return together != 0;
+    return any;
 }
 
 static bool release_some(int threads) {
@@ -171,7 +182,7 @@ template <class T> static T argument(int n) { return *(T*)given[n]; }
 
 static void call_run_consoles() {
     run_consoles(argument<Arrays>(0), argument<i32>(1), argument<const long long*>(2), argument<const u32*>(3),
-                 argument<const u8*>(4), argument<StepResult*>(5), argument<i32>(6));
+                 argument<StepResult*>(4), argument<i32>(5));
 }
 static void call_make_frames() {
     make_frames(argument<Arrays>(0), argument<u8*>(1), argument<u8*>(2), argument<i32>(3));

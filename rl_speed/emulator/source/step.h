@@ -79,7 +79,7 @@ static void step_env(Batch& b, i32 index, i32 thread, i32 action, u8* observatio
     Env e = b.env(index, thread, DRAW_LINES);
     const bool seen = observation != nullptr;
     const Console kept = e.s;
-    const Frames frames = play_step(e, kept, episode, set, set.action[action], seen);
+    const Frames frames = play_step(e, kept, episode, set, set.action[action], seen, 0);
     if (seen) {
         const i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
         if (frames.captured == usual) capture(b, index);

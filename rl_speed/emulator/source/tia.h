@@ -86,6 +86,14 @@ INLINE i32 missile_on_player(i32 player, i32 nusiz) {
     }                                              \
     break
 
+// A colour matters to pixels only.
+#define COLOUR(name, new_value)                 \
+    if (f.drawing == DRAW_NOTHING) {            \
+        s.name = (new_value);                   \
+        break;                                  \
+    }                                           \
+    KEPT(name, new_value, 0, 0)
+
 #define PF_DELAY (((hpos / 3) & 3) == 0 ? 4 : ((hpos / 3) & 3) == 1 ? 5 : ((hpos / 3) & 3) == 2 ? 2 : 3)
 
 INLINE void tia_act(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32 hpos) {
@@ -110,10 +118,10 @@ INLINE void tia_act(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32
                 f.same_line = 0;
             }
             break;
-        case 0x06: KEPT(colup0, colour_of(s, value), 0, 0);
-        case 0x07: KEPT(colup1, colour_of(s, value), 0, 0);
-        case 0x08: KEPT(colupf, colour_of(s, value), 0, 0);
-        case 0x09: KEPT(colubk, colour_of(s, value), 0, 0);
+        case 0x06: COLOUR(colup0, colour_of(s, value));
+        case 0x07: COLOUR(colup1, colour_of(s, value));
+        case 0x08: COLOUR(colupf, colour_of(s, value));
+        case 0x09: COLOUR(colubk, colour_of(s, value));
         case 0x0A:
             if (exactly || s.ctrlpf != value || s.reflect != (value & 1)) {
                 draw_to(s, f, clock);
@@ -259,14 +267,18 @@ INLINE void tia_act(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32
 }
 
 INLINE void act_at(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32& line_start) {
-    i32 lines = (clock - line_start) / CLOCKS_PER_LINE;
-    line_start += lines * CLOCKS_PER_LINE;
+    // Most writes are in the line of the last one, or in the next: a division for each was a fifth of a frame's time.
+    if (clock - line_start >= CLOCKS_PER_LINE) {
+        line_start += CLOCKS_PER_LINE;
+        if (clock - line_start >= CLOCKS_PER_LINE)
+            line_start += (clock - line_start) / CLOCKS_PER_LINE * CLOCKS_PER_LINE;
+    }
     tia_act(s, f, address, value, clock, clock - line_start);
 }
 
 // Lets everything in the log act.
-OUTLINE void replay(Console& s, Frame& f) {
-    const u32 lanes = arrived_together();
+OUTLINE void replay(Console& s, Frame& f, u32 lanes) {
+    if (!lanes) lanes = arrived_together();
     i32 line_start = s.line0;
     for (i32 n = 0;;) {
         const bool waits = n < f.entries;
@@ -283,7 +295,7 @@ OUTLINE void replay(Console& s, Frame& f) {
 
 // What the log has no place for.
 OUTLINE void note_slowly(Console& s, Frame& f, i32 cyc, i32 address, i32 value) {
-    replay(s, f);
+    replay(s, f, 0);
     if (cyc < LATEST_NOTE) {
         f.log[0] = note_of(cyc, address, value);
         f.entries = 1;
@@ -294,7 +306,7 @@ OUTLINE void note_slowly(Console& s, Frame& f, i32 cyc, i32 address, i32 value) 
 }
 
 OUTLINE i32 collision_read(Console& s, Frame& f, i32 address, i32 clock) {
-    replay(s, f);
+    replay(s, f, 0);
     draw_to(s, f, clock);
     return ((s.collisions >> (2 * address)) & 3) << 6;
 }

@@ -14,8 +14,12 @@ struct Turn {
 
 #ifdef __CUDACC__
 
-// The lanes that got here together; they stay together until the last one has had all its turns.
+// Whoever got here at the same time. A GPU does not promise to let lanes wait for each other: where it is known who will
+// come, that is better.
 INLINE u32 arrived_together() { return __activemask(); }
+
+// Those of them that go on; all wait for all.
+INLINE u32 going_on(u32 lanes, bool goes_on) { return __ballot_sync(lanes, goes_on); }
 
 INLINE u32 least_of(u32 lanes, u32 value) {
 #if __CUDA_ARCH__ >= 800
@@ -48,6 +52,7 @@ INLINE Turn next_turn(u32 lanes, bool waits, i32 time, i32 place, i32 kind) {
 #else
 
 INLINE u32 arrived_together() { return 0; }
+INLINE u32 going_on(u32, bool) { return 0; }
 INLINE Turn next_turn(u32, bool waits, i32, i32 place, i32) { return {!waits, place}; }
 
 #endif
