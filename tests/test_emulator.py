@@ -501,6 +501,9 @@ def test_impossible_consoles_are_refused(arguments, words):
 def test_misuse_is_refused(pong):
     with pytest.raises(UserError, match=r"actions: .* must be indices from 0 to 5"):
         pong.step(np.array([0, 6, 0]))
+    for seeds in ([1, 2], [1, 2, -1], [1, 2, 2**32]):
+        with pytest.raises(UserError, match=r"seeds: .* must be 3 numbers from 0 to 2\^32 - 1"):
+            pong.seed(np.array(seeds))
     with pytest.raises(IndexError, match="console 3 of 3"):
         pong.act(0, index=3)
     state = pong.save()
@@ -557,7 +560,15 @@ def test_verify_command():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["verify"], ["verify", "pong", "--all"], ["verify", "pongg"], ["bench", "pong", "--num-envs", "x"]]
+    "arguments",
+    [
+        ["verify"],
+        ["verify", "pong", "--all"],
+        ["verify", "pongg"],
+        ["bench", "pong", "--num-envs", "x"],
+        ["bench", "pong", "--all"],
+        ["bench", "--all", "--device", "cuda"],
+    ],
 )
 def test_commands_refuse_what_they_cannot_do(arguments):
     assert isinstance(CliRunner().invoke(app, ["emulator", *arguments]).exception, UserError)

@@ -68,9 +68,10 @@ def test_the_commands_run(tmp_path):
     assert (tmp_path / "result.json").is_file()
 
 
-def test_every_command_of_the_bench_page_is_one_of_the_program():
-    """Their options parse; that they run is shown above and in test_bench.py."""
-    page = (ROOT / "docs" / "bench.md").read_text()
+@pytest.mark.parametrize("name", ["bench", "emulator"])
+def test_every_command_of_a_page_is_one_of_the_program(name):
+    """Their options parse; that they run is shown above and in the tests of the parts."""
+    page = (ROOT / "docs" / f"{name}.md").read_text()
     commands = re.findall(r"^\| `rl-speed ([^`]+)` \|", page, re.MULTILINE)
     assert len(commands) >= 7
     from typer.testing import CliRunner
