@@ -131,6 +131,29 @@ def test_saved_consoles_go_on_as_if_nothing_had_happened(pong):
         np.testing.assert_array_equal(step.reward, reward)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pong", "seaquest", *VARIED])
+def test_a_saved_game_goes_on_elsewhere(name):
+    """One of each kind of cartridge; 1,000 frames after a save, in consoles that have played something else."""
+    here, elsewhere = (console(name, num_consoles=2) for _ in range(2))
+    rng = np.random.default_rng(2)
+    most = len(here.action_names)
+    here.seed(np.array([3, 4]))
+    elsewhere.seed(np.array([7, 8]))
+    for _ in range(int(rng.integers(40, 200))):
+        here.step(rng.integers(most, size=2))
+        elsewhere.step(rng.integers(most, size=2))
+    elsewhere.restore(here.save())
+    for step in range(250):
+        actions = rng.integers(most, size=2)
+        first, second = here.step(actions), elsewhere.step(actions)
+        np.testing.assert_array_equal(first.observation, second.observation, err_msg=f"step {step}")
+        np.testing.assert_array_equal(first.reward, second.reward)
+        np.testing.assert_array_equal(here.state["console"], elsewhere.state["console"], err_msg=f"step {step}")
+    here.close()
+    elsewhere.close()
+
+
 def test_a_console_does_not_depend_on_the_others(pong):
     rng = np.random.default_rng(1)
     actions = rng.integers(6, size=(80, 3))
