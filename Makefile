@@ -45,8 +45,7 @@ gpu-setup: setup
 gpu-check:
 	mkdir -p $(dir $(GPU_RESULT))
 	$(GPU_PYTHON) -m pytest -q -m gpu
-	$(GPU_PYTHON) cli.py emulator kernels pong
-	$(GPU_PYTHON) cli.py emulator bench pong --device cuda --num-envs 256,1024,4096,16384,65536 --repeats 2 --seconds 1 \
+	$(GPU_PYTHON) cli.py emulator bench pong --device cuda --num-envs 256,4096,16384,65536 --repeats 2 --seconds 1 \
 		--json $(GPU_RESULT)
 	$(GPU_PYTHON) cli.py emulator verify pong --device cuda --num-envs 4096 --frames 10000
 

@@ -147,8 +147,11 @@ def library_path(
         *flags,
         main,
     ]
-    for name, text in sorted({**source_texts(), **generated}.items()):
-        parts += [name, text]
+    texts = source_texts()
+    for name, text in sorted({**texts, **generated}.items()):
+        # Of the files that are compiled by themselves, those that this one is made of.
+        if name == main or not name.endswith((".cpp", ".cu")) or f'"{name}"' in texts.get(main, ""):
+            parts += [name, text]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     library = cache_folder() / f"{digest}.so"
     if not os.path.exists(library):

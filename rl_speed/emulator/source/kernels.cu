@@ -38,8 +38,8 @@ struct Arrays {
 // How many of the last two pictures count, and
 #define SHOW_HELD 16       // the first of them is in `held`
 #define SHOW_ENDED 32      // this is the last observation of a game
-#define SHOW_PLAYED -1     // the last picture, of a start
-#define SHOW_START -2      // start -2 - n, which is copied
+#define SHOW_PLAYED (-1)   // the last picture, of a start
+#define SHOW_START (-2)    // start -2 - n, which is copied
 
 INLINE void step_console(const Arrays& a, Env& e, i32 index, long long action, StepResult* results, bool seen) {
     // What is no action is a NOOP: nobody would hear a complaint.

@@ -196,7 +196,7 @@ OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 act
     const i32 lives_before = lives(e.s);
     bool over = false;
     for (i32 k = 0; k < set.frame_skip; k++) {
-        e.f.lanes = going_on(lanes, !over);
+        e.f.lanes = going_on(lanes, !over && !game_over(e.s));
         if (over) continue;
         const bool wanted = seen && k >= set.frame_skip - 2;
         e.drawing = careful ? DRAW_EXACTLY : wanted ? DRAW_LINES : DRAW_NOTHING;

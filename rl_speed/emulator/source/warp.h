@@ -18,7 +18,7 @@ struct Turn {
 // come, that is better.
 INLINE u32 arrived_together() { return __activemask(); }
 
-// Those of them that go on; all wait for all.
+// Those of them that go on, and will come to the next turn; all wait for all.
 INLINE u32 going_on(u32 lanes, bool goes_on) { return __ballot_sync(lanes, goes_on); }
 
 INLINE u32 least_of(u32 lanes, u32 value) {
