@@ -123,6 +123,7 @@ def test_verify_compares_every_frame():
 # --- as envs ---
 
 
+@pytest.mark.slow
 def test_the_env_gives_what_the_cpus_does():
     config = EnvsConfig(
         game="breakout", crop_top=10, actions=("NOOP", "RIGHT", "LEFT", "FIRE"), max_episode_frames=150, noop_max=4
