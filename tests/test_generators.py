@@ -41,6 +41,8 @@ def test_episode_ends_hold_raw_returns_and_lengths(tiny_config):
     rollout = next(make_in_process(config, CountingEnv([4, 6])))
     ends = [(end.env, end.episode_return, end.episode_length_env_steps, end.env_steps) for end in rollout.episode_ends]
     assert ends == [(0, 1 + 2 + 3 + 4, 4, 8), (1, 21, 6, 12)]
+    # Numbers of Python: they are written as JSON.
+    assert {type(value) for end in ends for value in end} == {int, float}
     # What is learned from is clipped; what is reported is not.
     assert rollout.reward.max() == 1.0
 

@@ -15,7 +15,7 @@ from rl_speed.emulator.consoles import MAX_CONSOLES, check_seeds, check_state, f
 from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.nvidia import DriverLauncher, check_cuda
-from rl_speed.emulator.settings import ConsoleSettings, c_settings
+from rl_speed.emulator.settings import ConsoleSettings, CSettings, c_settings
 from rl_speed.errors import UserError
 
 _LANES, _FRAME_THREADS = 32, 256  # of source/kernels.cu
@@ -74,22 +74,19 @@ def blocks_at_once(num_consoles: int, multiprocessors: int) -> int:
     return 8 if num_consoles <= 8 * _LANES * multiprocessors else 16
 
 
-def driver_launcher(
-    game: Game, num_consoles: int, recompile: bool = True, defines: Mapping[str, int] | None = None
-) -> Launcher:
+def driver_launcher(game: Game, num_consoles: int, defines: Mapping[str, int] | None = None) -> Launcher:
     """Where kernels run if nothing else is said: on the current CUDA device, compiled for so many consoles.
 
     Args:
         game: the game.
         num_consoles: N.
-        recompile: see kernel_parts.
         defines: more macros, for comparisons.
 
     Raises:
         UserError: CUDA does not work here.
     """
     check_cuda()
-    generated, usual = kernel_parts(game, recompile)
+    generated, usual = kernel_parts(game)
     device = torch.device("cuda", torch.cuda.current_device())
     multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
     blocks = {"BLOCKS_AT_ONCE": blocks_at_once(num_consoles, multiprocessors)}
@@ -107,19 +104,13 @@ class CudaConsoles:
         num_consoles: N, 1 to 65,536.
         settings: how it is played.
         launcher: where kernels run; by default on the current CUDA device.
-        recompile: see kernel_parts; of the default launcher.
 
     Raises:
         UserError: a number of consoles or a setting that cannot be, too little memory, or no CUDA.
     """
 
     def __init__(
-        self,
-        game: Game,
-        num_consoles: int,
-        settings: ConsoleSettings | None = None,
-        launcher: Launcher | None = None,
-        recompile: bool = True,
+        self, game: Game, num_consoles: int, settings: ConsoleSettings | None = None, launcher: Launcher | None = None
     ) -> None:
         if not 1 <= num_consoles <= MAX_CONSOLES:
             raise UserError(f"num_envs: {num_consoles} consoles cannot be run; give 1 to {MAX_CONSOLES:,}.")
@@ -127,19 +118,22 @@ class CudaConsoles:
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()
         c, self.action_names = c_settings(game, self.settings)
-        self.launcher = launcher or driver_launcher(game, num_consoles, recompile)
+        self.launcher = launcher or driver_launcher(game, num_consoles)
         self.device = self.launcher.device
+        self._pixels = (c.rows, self.settings.image_width)
+        self._fingerprint = state_fingerprint(game, self.settings)
+        self._allocate(c)
+
+    def _allocate(self, c: CSettings) -> None:
         sizes = self._tensor(12, dtype=torch.int32)
         self._launch("structure_sizes", 1, 1, sizes)
         console, generators, picture, episode, settings_bytes, _, axis, arrays, log, start, *threads = sizes.tolist()
         assert threads == [_LANES, _FRAME_THREADS], "threads differ between cuda.py and source/kernels.cu"
         assert arrays == ctypes.sizeof(Arrays), "Arrays differ between cuda.py and source/kernels.cu"
         assert settings_bytes == ctypes.sizeof(c), "Settings differ between settings.py and source/observe.h"
-        self._pixels = (c.rows, self.settings.image_width)
-        self._fingerprint = state_fingerprint(game, self.settings)
         starts = max(c.noop_max, 1) if c.cache_starts and c.stickiness == 0 else 0
         self._check_memory(console + generators + 4 * picture + episode + log // _LANES, starts * (start + 3 * picture))
-        n = num_consoles
+        n = self.num_consoles
         self.state = {
             "console": self._tensor(n, console),
             "generators": self._tensor(n, generators),
@@ -148,11 +142,11 @@ class CudaConsoles:
             "episode": self._tensor(n, episode),
         }
         blocks = -(-n // _LANES)
-        self._rom = torch.from_numpy(np.frombuffer(read_rom(game), dtype=np.uint8).copy()).to(self.device)
+        self._rom = torch.from_numpy(np.frombuffer(read_rom(self.game), dtype=np.uint8).copy()).to(self.device)
         self._settings = torch.from_numpy(np.frombuffer(bytes(c), dtype=np.uint8).copy()).to(self.device)
         self._axes = [self._tensor(axis), self._tensor(2 * axis)]
         self._scratch = [self._tensor(blocks, log), self._tensor(n, picture), self._tensor(n, dtype=torch.int32)]
-        usual = game.facts["height"]
+        usual = self.game.facts["height"]
         self._launch("make_axes", 1, 1, *self._axes, self.settings.image_width, self.settings.image_height, usual)
         self.observation, self.final_observation = self._tensor(n, *self._pixels), self._tensor(n, *self._pixels)
         self.results = self._tensor(n, 4, dtype=torch.int32)

@@ -144,7 +144,7 @@ class Player:
         self._steps = []
         return [
             EpisodeEnd(
-                self._first_env + int(e), float(steps[t, 1, e]), int(steps[t, 2, e]), env_steps + (t + 1) * stride
+                self._first_env + int(e), float(steps[t, 1, e]), int(steps[t, 2, e]), env_steps + (int(t) + 1) * stride
             )
             for t, e in np.argwhere(steps[:, 0])
         ]
