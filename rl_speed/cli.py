@@ -175,7 +175,7 @@ def doctor() -> None:
     table.add_row("memory", f"{found['memory_bytes'] / 1e9:.1f} GB")
     table.add_row("GPU", ", ".join(found["gpus"]) if has_cuda() else "none that works with this torch")
     table.add_row("C++ compiler", "found" if has_cpp_compiler() else "none (update.compile is then ignored)")
-    table.add_row("NVRTC", nvrtc_version() or "none (`pip install 'rl-speed[cuda]'`; for envs.backend = cuda)")
+    table.add_row("NVRTC", nvrtc_version() or escape("none (`pip install 'rl-speed[cuda]'`; for envs.backend = cuda)"))
     table.add_row("games", f"{len(roms.get_all_rom_ids())} in ale-py")
     for name, version in versions().items():
         table.add_row(name, version)
