@@ -112,7 +112,7 @@ def test_verify_compares_every_frame():
     assert verify_cuda("pong", 80, 0, 3, lambda game, defines: simulated(game, False, **defines)).differences == []
 
     def other_game(game, defines):
-        # The ball starts the other way: another resistance at the paddles' end stop.
+        # Its paddles stop at another place.
         return simulated(game, False, **{**defines, "PADDLE_MOST": 500_000})
 
     differences = verify_cuda("pong", 400, 0, 3, other_game).differences

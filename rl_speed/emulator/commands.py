@@ -146,18 +146,15 @@ def bench(
         write_json(json_path, content)
 
 
-def _ale_speeds(speeds: list[Speed]) -> dict[int, float]:
-    """By the number of envs: frames per second of ale-py's vector env."""
-    return {speed.num_envs: speed.frames_per_second for speed in speeds if speed.engine.startswith("ale")}
+def _ale_speed(speeds: list[Speed]) -> float | None:
+    """Frames per second of ale-py's vector env, if it was measured."""
+    return next((speed.frames_per_second for speed in speeds if speed.engine == "ale-vector"), None)
 
 
 def _tell_ratio(game: str, speeds: list[Speed]) -> None:
-    reference = _ale_speeds(speeds)
-    for speed in speeds:
-        if speed.engine == "native-cpu" and speed.num_envs in reference:
-            ale = reference[speed.num_envs]
-            ours = speed.frames_per_second
-            typer.echo(f"{game}, {speed.num_envs} envs: {ours:,.0f} frames/s, ale-py {ale:,.0f}, x {ours / ale:.2f}")
+    ours, ale = speeds[0].frames_per_second, _ale_speed(speeds)
+    beside = "" if ale is None else f", ale-py {ale:,.0f}, x {ours / ale:.2f}"
+    typer.echo(f"{game}, {speeds[0].num_envs} envs: {ours:,.0f} frames/s{beside}")
 
 
 def _speed_table(title: str, speeds: list[Speed]) -> Table:
@@ -166,7 +163,7 @@ def _speed_table(title: str, speeds: list[Speed]) -> Table:
     table = Table(title=title)
     for column in ("engine", "envs", "84x84", "frames/s", "min .. max", "env steps/s", "x ale-py"):
         table.add_column(column, justify="left" if column in ("engine", "84x84") else "right")
-    reference = _ale_speeds(speeds)
+    ale = _ale_speed(speeds)
     for speed in speeds:
         table.add_row(
             speed.engine,
@@ -175,7 +172,7 @@ def _speed_table(title: str, speeds: list[Speed]) -> Table:
             f"{speed.frames_per_second:,.0f}",
             f"{speed.least:,.0f} .. {speed.most:,.0f}",
             f"{speed.frames_per_second / FRAME_SKIP:,.0f}",
-            f"{speed.frames_per_second / reference[speed.num_envs]:.2f}" if speed.num_envs in reference else "-",
+            "-" if ale is None else f"{speed.frames_per_second / ale:.2f}",
         )
     return table
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import tempfile
 import weakref
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from rl_speed.emulator.compiler import library_path, load_library, source_texts, unwritable_cache
+from rl_speed.emulator.checks import check_count, check_seeds, check_state, state_fingerprint
+from rl_speed.emulator.compiler import library_path, load_library, unwritable_cache
 from rl_speed.emulator.games import Game, action_number, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.recompiler import BANKS, blocks
@@ -23,7 +22,6 @@ from rl_speed.emulator.settings import SCREEN_COLUMNS, ConsoleSettings, CSetting
 from rl_speed.errors import UserError
 from rl_speed.records import Int64Array, UInt8Array
 
-MAX_CONSOLES = 65_536
 _MAX_ROWS = 250
 _COVERAGE_FRAMES = 4000
 
@@ -72,30 +70,6 @@ class Look:
     registers: dict[str, int]
 
 
-def state_fingerprint(game: Game, settings: ConsoleSettings) -> UInt8Array:
-    """What a saved state depends on, uint8 [32]: the game, its settings, and how a console lies in memory."""
-    layout = source_texts()["console.h"] + source_texts()["observe.h"] + game.rule_source()
-    digest = hashlib.sha256(f"{game.name}\0{settings}\0{layout}".encode()).digest()
-    return np.frombuffer(digest, dtype=np.uint8)
-
-
-def check_state(state: Mapping[str, Any], fingerprint: UInt8Array, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raises UserError if a saved state does not fit consoles with this fingerprint and state of these shapes."""
-    fits = np.array_equal(state.get("fingerprint", np.empty(0)), fingerprint) and all(
-        name in state and tuple(state[name].shape) == shape for name, shape in shapes.items()
-    )
-    if not fits:
-        raise UserError(
-            "emulator state: it was saved by another version, or with another game, settings or number of consoles."
-        )
-
-
-def check_seeds(seeds: Int64Array, num_consoles: int) -> None:
-    """Raises UserError if these are not one seed for each console."""
-    if seeds.shape != (num_consoles,) or seeds.min() < 0 or seeds.max() > 2**32 - 1:
-        raise UserError(f"seeds: {seeds.tolist()} must be {num_consoles} numbers from 0 to 2^32 - 1.")
-
-
 def find_blocks(game: Game, rom_path: Path | None = None) -> str:
     """The game's ROM as compiled blocks: blocks.inc.
 
@@ -111,7 +85,8 @@ def find_blocks(game: Game, rom_path: Path | None = None) -> str:
     rom = read_rom(game, rom_path)
     consoles = Consoles(game, rom_path=rom_path, recompile=False)
     try:
-        kept = consoles.library_path.with_suffix(".code.npy")
+        # Games whose rules and facts are alike share a library, but not their code.
+        kept = consoles.library_path.with_suffix(f".{game.facts['md5']}.npy")
         try:
             seen = np.load(kept)
         except (OSError, ValueError):
@@ -178,8 +153,7 @@ class Consoles:
         rom_path: Path | None = None,
         extra_flags: tuple[str, ...] = (),
     ) -> None:
-        if not 1 <= num_consoles <= MAX_CONSOLES:
-            raise UserError(f"num_envs: {num_consoles} consoles cannot be run; give 1 to {MAX_CONSOLES:,}.")
+        check_count(num_consoles)
         self.game = game
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()

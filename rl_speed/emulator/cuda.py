@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rl_speed.emulator.checks import check_count, check_seeds, check_state, state_fingerprint
 from rl_speed.emulator.compiler import CompilerMissingError
-from rl_speed.emulator.consoles import MAX_CONSOLES, check_seeds, check_state, find_blocks, state_fingerprint
+from rl_speed.emulator.consoles import find_blocks
 from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.nvidia import DriverLauncher, check_cuda
@@ -112,8 +113,7 @@ class CudaConsoles:
     def __init__(
         self, game: Game, num_consoles: int, settings: ConsoleSettings | None = None, launcher: Launcher | None = None
     ) -> None:
-        if not 1 <= num_consoles <= MAX_CONSOLES:
-            raise UserError(f"num_envs: {num_consoles} consoles cannot be run; give 1 to {MAX_CONSOLES:,}.")
+        check_count(num_consoles)
         self.game = game
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()

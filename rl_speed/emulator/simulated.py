@@ -31,7 +31,7 @@ class Turns:
 
 
 class SimulatedLauncher:
-    """Runs kernels on the CPU; tensors lie in main memory.
+    """Runs kernels on the CPU; tensors lie in main memory. Launchers of the same kernels count their turns together.
 
     Args:
         generated: files made for the game, such as rule.inc, by name.

@@ -193,15 +193,16 @@ def verify_cuda(
 
     game = find_game(name)
     every_frame = {"HASH_FRAMES": 1, "ALWAYS_CAREFUL": 1}
-    total = 0
+    played = total = 0
     for defines, look_every in ((every_frame, 25), ({}, 1)):
         steps = -(-frames // 4)
         make = make_launcher or (lambda game, defines: driver_launcher(game, num_consoles, defines=defines))
-        ends, found = _play_both(game, defines, steps, seed, num_consoles, make(game, defines), look_every)
+        done, ends, found = _play_both(game, defines, steps, seed, num_consoles, make(game, defines), look_every)
+        played += done * 4 * num_consoles
         total += ends
         if found:
-            return Verdict(name, total, ends, found)
-    return Verdict(name, 2 * steps * 4 * num_consoles, total)
+            return Verdict(name, played, total, found)
+    return Verdict(name, played, total)
 
 
 def _play_both(
@@ -212,8 +213,8 @@ def _play_both(
     num_consoles: int,
     launcher: Launcher,
     look_every: int,
-) -> tuple[int, list[str]]:
-    """Game ends, and what differed first."""
+) -> tuple[int, int, list[str]]:
+    """Steps that were equal, game ends, and what differed first."""
     import torch
 
     from rl_speed.emulator.cuda import CudaConsoles
@@ -256,8 +257,8 @@ def _play_both(
                 found += differing("the last observation", mine, theirs.final_observation[over].reshape(len(over), -1))
             found += differing("the result", ours.results.long().view(torch.uint8), results.view(np.uint8))
             if found:
-                return ends, [f"step {step}: {text}" for text in found]
-        return ends, []
+                return step, ends, [f"step {step}: {text}" for text in found]
+        return steps, ends, []
     finally:
         other.close()
 
