@@ -17,8 +17,8 @@ from rich.table import Table
 
 from rl_speed.bench.commands import bench_app
 from rl_speed.emulator.commands import emulator_app
-from rl_speed.errors import ActorError, ConfigError, UserError
-from rl_speed.json_file import check_json_path, write_json
+from rl_speed.system.errors import ActorError, ConfigError, UserError
+from rl_speed.system.json_file import check_json_path, write_json
 
 app = typer.Typer(
     help="Train a DQN on Atari as fast as this machine can, and see which speed-up paid.",
@@ -44,7 +44,7 @@ def _max_seconds(text: str) -> float:
 
 
 def _default_preset(console: Console) -> str:
-    from rl_speed.machine import has_cuda
+    from rl_speed.system.machine import has_cuda
 
     preset, why = ("fast_gpu", "CUDA works here") if has_cuda() else ("fast_cpu", "no working CUDA device")
     console.print(f"preset {preset}: {why}", highlight=False)
@@ -72,8 +72,8 @@ def train(
     Ctrl-C saves the run; `--resume last` goes on with it. The exit status is 0 whether solved or at a limit, 130 or
     143 after Ctrl-C or SIGTERM, 2 for something that you can put right, 1 for a failure.
     """
-    from rl_speed.checkpoint import find_last, resolve, resume_config
     from rl_speed.config import load_config
+    from rl_speed.training.checkpoint import find_last, resolve, resume_config
 
     console = Console()
     overrides = list(set_ or [])
@@ -95,7 +95,7 @@ def train(
         folder = find_last(Path(logging.directory)) if resume == "last" else resolve(Path(resume))
         typer.echo(f"resuming {folder}")
         preset, run_config = resume_config(folder, overrides, max_seconds)
-    from rl_speed.train import fit
+    from rl_speed.training.fit import fit
 
     outcome = fit(run_config, Path(preset).stem, folder, console)
     if outcome.signal is not None:
@@ -113,9 +113,9 @@ def evaluate(
     """Play full games with a checkpoint's frozen weights and print the mean return."""
     import torch
 
-    from rl_speed.checkpoint import load_network, resolve
-    from rl_speed.evaluation import play_games
-    from rl_speed.machine import usable_cores
+    from rl_speed.system.machine import usable_cores
+    from rl_speed.training.checkpoint import load_network, resolve
+    from rl_speed.training.evaluation import play_games
 
     folder = resolve(checkpoint)
     check_json_path(json_path)
@@ -148,8 +148,8 @@ def play(
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the game.")] = 1,
 ) -> None:
     """Play one full game with a checkpoint and write it as a video with the score."""
-    from rl_speed.checkpoint import load_network, resolve
-    from rl_speed.evaluation import record_video
+    from rl_speed.training.checkpoint import load_network, resolve
+    from rl_speed.training.evaluation import record_video
 
     network, config = load_network(resolve(checkpoint))
     episode_return = record_video(network, config, video, epsilon, seed)
@@ -163,8 +163,8 @@ def doctor() -> None:
 
     from rl_speed.config import load_config
     from rl_speed.emulator.nvidia import nvrtc_version
-    from rl_speed.machine import has_cpp_compiler, has_cuda, machine, versions
-    from rl_speed.threads import plan_threads
+    from rl_speed.system.machine import has_cpp_compiler, has_cuda, machine, versions
+    from rl_speed.training.plan import plan_threads
 
     console = Console()
     found = machine()

@@ -17,21 +17,23 @@ import pytest
 import torch
 import yaml
 
-from rl_speed.bench import answers, contestants, diagnosis, history, report, rows, session
-from rl_speed.bench import sampler as sampler_module
-from rl_speed.bench.child import measure_env, measure_play, measure_train, saved_bytes
+from rl_speed.bench import contestants, session
 from rl_speed.bench.contestants import Contestant, measured_config
-from rl_speed.bench.curve import thin
-from rl_speed.bench.page import figures, page
-from rl_speed.bench.runner import run_child
-from rl_speed.bench.sampler import GpuSampler, ProcessSampler
+from rl_speed.bench.measure import sampler as sampler_module
+from rl_speed.bench.measure.child import measure_env, measure_play, measure_train, saved_bytes
+from rl_speed.bench.measure.curve import thin
+from rl_speed.bench.measure.runner import run_child
+from rl_speed.bench.measure.sampler import GpuSampler, ProcessSampler
+from rl_speed.bench.measure.window import MeasureWindow, fill, watch_parent
+from rl_speed.bench.model import answers, diagnosis, rows
 from rl_speed.bench.session import Session, Settings
-from rl_speed.bench.window import MeasureWindow, fill, watch_parent
-from rl_speed.clock import StageClock
+from rl_speed.bench.show import history, report
+from rl_speed.bench.show.page import figures, page
 from rl_speed.config import load_config
-from rl_speed.errors import UserError
+from rl_speed.experience.replay import Replay, ReplaySettings
 from rl_speed.records import Rollout
-from rl_speed.replay import Replay, ReplaySettings
+from rl_speed.system.errors import UserError
+from rl_speed.system.stage_timer import StageTimer
 from tests.test_cli import call, command, here  # noqa: F401  (a fixture)
 
 CALIBRATION = {"bf16_factor": 2.0, "thread_factor": 2.0, "env_seconds": {"classic": 0.001, "ale_vector": 0.0005}}
@@ -206,12 +208,12 @@ class Trainer:
 
 def test_on_a_gpu_the_stages_are_timed_apart(monkeypatch):
     """The speed's window runs free; then every stage waits for the device, and the shares are of that."""
-    from rl_speed.bench import window as module
+    from rl_speed.bench.measure import window as module
 
     now = [1000.0]
     monkeypatch.setattr(module.time, "time", lambda: now[0])
     monkeypatch.setattr(module, "fill", lambda replay: None)
-    clock, trainer, waits = StageClock(), Trainer(), []
+    clock, trainer, waits = StageTimer(), Trainer(), []
     watched = MeasureWindow(lambda: 7 * trainer.global_step, None, clock, 0.0, 10.0, lambda phase: None,
                             lambda: waits.append(1))  # fmt: skip
     watched.on_train_start(trainer, None)
@@ -228,7 +230,7 @@ def test_on_a_gpu_the_stages_are_timed_apart(monkeypatch):
 
 
 def test_a_clock_that_waits_for_the_device_charges_the_stage():
-    clock = StageClock()
+    clock = StageTimer()
     clock.synchronise = lambda: time.sleep(0.02)
     with clock.measure("act"):
         pass

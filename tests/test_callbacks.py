@@ -6,7 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rl_speed.callbacks import (
+from rl_speed.config import StopConfig
+from rl_speed.learner.module import DQNModule
+from rl_speed.records import EpisodeEnd
+from rl_speed.system.stage_timer import StageTimer
+from rl_speed.training.callbacks import (
     Annealing,
     EpisodePrinter,
     EpisodeStatistics,
@@ -16,11 +20,7 @@ from rl_speed.callbacks import (
     StopAtReward,
     TargetSync,
 )
-from rl_speed.clock import StageClock
-from rl_speed.config import StopConfig
-from rl_speed.logger import RunLogger
-from rl_speed.module import DQNModule
-from rl_speed.records import EpisodeEnd
+from rl_speed.training.logger import RunLogger
 
 
 def fake_trainer(global_step=0):
@@ -165,7 +165,7 @@ def test_epsilon_follows_env_steps_not_frames_or_gradient_steps(tiny_config):
 )
 def test_the_target_is_synced_every_so_many_gradient_steps(tiny_config, start, gradient_step, is_synced):
     config = tiny_config()
-    module = DQNModule(config, 3, StageClock())
+    module = DQNModule(config, 3, StageTimer())
     with torch.no_grad():
         module.online_network.advantage.bias += 1.0
     callback = TargetSync(config)
@@ -177,7 +177,7 @@ def test_the_target_is_synced_every_so_many_gradient_steps(tiny_config, start, g
 
 def test_a_soft_sync_moves_by_its_rate(tiny_config):
     config = tiny_config(update={"target_sync_rate": 0.25})
-    module = DQNModule(config, 3, StageClock())
+    module = DQNModule(config, 3, StageTimer())
     before = module.target_network.advantage.bias.clone()
     with torch.no_grad():
         module.online_network.advantage.bias += 1.0
@@ -187,7 +187,7 @@ def test_a_soft_sync_moves_by_its_rate(tiny_config):
 
 def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
     config = tiny_config(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "anneal_gradient_steps": 100})
-    module = DQNModule(config, 3, StageClock())
+    module = DQNModule(config, 3, StageTimer())
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda: optimizer)
     for gradient_step, expected in ((0, 1e-3), (50, 5.5e-4), (100, 1e-4), (1000, 1e-4)):
@@ -208,7 +208,7 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
     )
     policy = SimpleNamespace(epsilon=1.0)
     dataset = fake_dataset(env_steps=10**6)
-    module = DQNModule(config, 3, StageClock())
+    module = DQNModule(config, 3, StageTimer())
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda: optimizer)
     statistics = make_statistics(window=100)
@@ -230,9 +230,9 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
 
 def test_fps_is_of_the_window_and_leaves_the_prefill_out(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("rl_speed.callbacks.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("rl_speed.training.callbacks.time.perf_counter", lambda: now[0])
     dataset = fake_dataset(0)
-    fps = FpsLogger(dataset, SimpleNamespace(epsilon=1.0), StageClock(), every_seconds=2.0)
+    fps = FpsLogger(dataset, SimpleNamespace(epsilon=1.0), StageTimer(), every_seconds=2.0)
     trainer, outputs = fake_trainer(), {"loss": torch.tensor([1.0])}
     fps.on_train_start(trainer, None)
     now[0], dataset.generator.env_steps = 110.0, 5000  # ten seconds of prefill

@@ -16,8 +16,8 @@ import psutil
 import pytest
 import torch
 
-from rl_speed.checkpoint import experience_file, list_checkpoints
 from rl_speed.cli import main
+from rl_speed.training.checkpoint import experience_file, list_checkpoints
 
 ROOT = Path(__file__).parent.parent
 

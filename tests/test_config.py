@@ -2,8 +2,9 @@
 
 import pytest
 
-from rl_speed.config import configs_directory, load_config, preset_names
-from rl_speed.errors import ConfigError
+from rl_speed.config import load_config, preset_names
+from rl_speed.config.loading import configs_directory
+from rl_speed.system.errors import ConfigError
 
 PRESETS = {
     "smoke", "slow_grads", "baseline", "n_envs", "parallel", "wrappers_n_envs", "wrappers_parallel", "actors",

@@ -21,8 +21,8 @@ from rl_speed.emulator.instructions import OPCODES, interpreter
 from rl_speed.emulator.rules import rule_source
 from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.emulator.verify import first_difference, golden, make_ale, verify
-from rl_speed.envs.preprocessing import push_frame
-from rl_speed.errors import UserError
+from rl_speed.experience.envs.preprocessing import push_frame
+from rl_speed.system.errors import UserError
 from tests.roms import HOST_GAME, Program, cpu_program, crashing_program, tia_program
 
 # Types of cartridge that Pong is not, a game that runs out of instructions, and a PAL one: each takes ten seconds to

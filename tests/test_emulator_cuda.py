@@ -6,7 +6,6 @@ import torch
 from typer.testing import CliRunner
 
 from rl_speed.cli import app
-from rl_speed.clock import StageClock
 from rl_speed.config import EnvsConfig, load_config
 from rl_speed.emulator import nvidia
 from rl_speed.emulator.consoles import Consoles
@@ -17,13 +16,14 @@ from rl_speed.emulator.nvidia import KERNELS, KernelReport, compile_cubin, read_
 from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.emulator.simulated import SimulatedLauncher
 from rl_speed.emulator.verify import verify_cuda
-from rl_speed.envs.cuda import CudaVectorEnv
-from rl_speed.envs.journal import SeedJournal
-from rl_speed.envs.native import NativeVectorEnv
-from rl_speed.errors import UserError
-from rl_speed.generators.in_process import InProcessGenerator
-from rl_speed.policy import EpsilonGreedyPolicy
-from rl_speed.train import fit
+from rl_speed.experience.envs.cuda import CudaVectorEnv
+from rl_speed.experience.envs.journal import SeedJournal
+from rl_speed.experience.envs.native import NativeVectorEnv
+from rl_speed.experience.generators.in_process import InProcessGenerator
+from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.system.errors import UserError
+from rl_speed.system.stage_timer import StageTimer
+from rl_speed.training.fit import fit
 
 SETTINGS = ConsoleSettings(max_frames=107, first_row=10, rows=60, noop_max=4)
 
@@ -164,7 +164,7 @@ def test_rollouts_are_those_of_the_cpus_env(tiny_config):
     )
     policies = (EpsilonGreedyPolicy(torch.nn.Identity(), 6, seed=0) for _ in envs)
     ours, other = (
-        InProcessGenerator(env, policy, config, StageClock()) for env, policy in zip(envs, policies, strict=True)
+        InProcessGenerator(env, policy, config, StageTimer()) for env, policy in zip(envs, policies, strict=True)
     )
     ends = 0
     for _ in range(5):

@@ -7,8 +7,8 @@ from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
 
 from rl_speed.config import EnvsConfig
-from rl_speed.envs import make_env
-from rl_speed.envs.journal import SeedJournal
+from rl_speed.experience.envs import make_env
+from rl_speed.experience.envs.journal import SeedJournal
 
 
 def play(env, steps, seed=0, start=True):

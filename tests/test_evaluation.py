@@ -5,8 +5,8 @@ from threading import Event
 import pytest
 import torch
 
-from rl_speed import evaluation
 from rl_speed.config import load_config
+from rl_speed.training import evaluation
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,18 @@ import psutil
 import pytest
 import torch
 
-from rl_speed.clock import StageClock
-from rl_speed.errors import ActorError
-from rl_speed.generators.in_process import InProcessGenerator
-from rl_speed.generators.subprocess import SubprocessGenerator
-from rl_speed.network import QNetwork
-from rl_speed.policy import EpsilonGreedyPolicy
+from rl_speed.experience.generators.in_process import InProcessGenerator
+from rl_speed.experience.generators.subprocess import SubprocessGenerator
+from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.learner.network import QNetwork
+from rl_speed.system.errors import ActorError
+from rl_speed.system.stage_timer import StageTimer
 from tests.conftest import CountingEnv
 
 
 def make_in_process(config, env):
     policy = EpsilonGreedyPolicy(torch.nn.Identity(), env.num_actions, seed=0)
-    return InProcessGenerator(env, policy, config, StageClock())
+    return InProcessGenerator(env, policy, config, StageTimer())
 
 
 def test_rollouts_follow_one_another_without_a_gap(tiny_config):
@@ -74,7 +74,7 @@ def make_subprocess(config, stop=None):
     network = QNetwork(config.network, envs.frame_stack, envs.frame_height, envs.image_width, 6)
     policy = EpsilonGreedyPolicy(network, 6, seed=0)
     seeds = [(10 + i, 20 + i) for i in range(config.actors.count)]
-    return SubprocessGenerator(config, policy, 6, seeds, 1, StageClock(), stop or threading.Event())
+    return SubprocessGenerator(config, policy, 6, seeds, 1, StageTimer(), stop or threading.Event())
 
 
 def take(generator, count):

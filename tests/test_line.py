@@ -5,12 +5,12 @@ import threading
 import pytest
 import torch
 
-from rl_speed.clock import StageClock
-from rl_speed.dataset import ExperienceDataset
-from rl_speed.generators.in_process import InProcessGenerator
-from rl_speed.module import DQNModule
-from rl_speed.policy import EpsilonGreedyPolicy
-from rl_speed.replay import Replay, ReplaySettings
+from rl_speed.experience.dataset import ExperienceDataset
+from rl_speed.experience.generators.in_process import InProcessGenerator
+from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.replay import Replay, ReplaySettings
+from rl_speed.learner.module import DQNModule
+from rl_speed.system.stage_timer import StageTimer
 from tests.conftest import CountingEnv
 
 
@@ -27,7 +27,7 @@ class Table(torch.nn.Module):
 
 def make_line(config, env, network):
     """Everything from the games to the batches."""
-    clock, stop = StageClock(), threading.Event()
+    clock, stop = StageTimer(), threading.Event()
     policy = EpsilonGreedyPolicy(network, env.num_actions, seed=0)
     generator = InProcessGenerator(env, policy, config, clock)
     settings = ReplaySettings(config.envs.frame_stack, config.replay.n_step, config.replay.gamma)
@@ -51,7 +51,7 @@ def test_one_transition_travels_to_its_gradient(tiny_config):
     assert batch.bootstrap_discount.tolist() == [0.25]
     assert batch.next_observation[0, :, 0, 0].tolist() == [row + 1, row + 2]
 
-    module = DQNModule(config, 3, StageClock())
+    module = DQNModule(config, 3, StageTimer())
     module.online_network = Table([0.25, 0.5, 0.125])
     module.target_network = Table([3.0, 1.0, 2.0])
     loss, error = module.loss(batch)
@@ -71,7 +71,7 @@ def test_slow_grads_costs_time_but_changes_no_gradient(tiny_config):
     for slow in (False, True):
         config = tiny_config(update={"slow_grads": slow, "double": True})
         torch.manual_seed(0)
-        module = DQNModule(config, 3, StageClock())
+        module = DQNModule(config, 3, StageTimer())
         dataset, _, _ = make_line(config, CountingEnv([7]), module.online_network)
         loss, _ = module.loss(next(iter(dataset)).minibatch(0))
         loss.backward()

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from rl_speed.clock import StageClock
 from rl_speed.config import load_config
-from rl_speed.errors import ConfigError
-from rl_speed.module import DQNModule
+from rl_speed.learner.module import DQNModule
 from rl_speed.records import Batch
+from rl_speed.system.errors import ConfigError
+from rl_speed.system.stage_timer import StageTimer
 
 CHANGES = ["update.batch_size=8", "envs.image_height=42", "envs.image_width=42", "update.shards=1"]
 
@@ -15,7 +15,7 @@ CHANGES = ["update.batch_size=8", "envs.image_height=42", "envs.image_width=42",
 def make_module(*changes):
     torch.manual_seed(0)
     config = load_config("smoke", [*CHANGES, *changes])
-    module = DQNModule(config, 3, StageClock())
+    module = DQNModule(config, 3, StageTimer())
     optimizer = torch.optim.SGD(module.online_network.parameters(), lr=0.1)
     module.optimizers = lambda: optimizer
     module.manual_backward = lambda loss: loss.backward()

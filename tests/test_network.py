@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rl_speed.config import NetworkConfig
-from rl_speed.network import QNetwork, value_of_both
+from rl_speed.learner.network import QNetwork, value_of_both
 
 
 def test_the_default_is_the_papers_network():

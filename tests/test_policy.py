@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rl_speed.config import ExplorationConfig
-from rl_speed.policy import EpsilonGreedyPolicy, epsilon_at
+from rl_speed.experience.policy import EpsilonGreedyPolicy, epsilon_at
 
 
 @pytest.mark.parametrize(

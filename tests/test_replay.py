@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from rl_speed.clock import StageClock
-from rl_speed.generators.player import Player, RolloutSpace
-from rl_speed.policy import EpsilonGreedyPolicy
-from rl_speed.replay import Replay, ReplaySettings, _interleaved
+from rl_speed.experience.generators.player import Player, RolloutSpace
+from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.replay import Replay, ReplaySettings, _interleaved
+from rl_speed.system.stage_timer import StageTimer
 from tests.conftest import CountingEnv
 
 
 def fill(config, env, steps, replay, rollout_steps=1):
     """Plays `steps` env steps of each env into the replay."""
     policy = EpsilonGreedyPolicy(torch.nn.Identity(), env.num_actions, seed=0)
-    player = Player(env, policy, config.envs, first_env=0, clock=StageClock())
+    player = Player(env, policy, config.envs, first_env=0, clock=StageTimer())
     for _ in range(steps // rollout_steps):
         space = RolloutSpace.allocate(rollout_steps, env.num_envs, config.envs)
         for t in range(rollout_steps):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from rl_speed.checkpoint import find_last, list_checkpoints, read_config, read_experience, read_model
 from rl_speed.config import merge, validate
-from rl_speed.train import fit
+from rl_speed.training.checkpoint import find_last, list_checkpoints, read_config, read_experience, read_model
+from rl_speed.training.fit import fit
 from tests.conftest import TINY
 
 # Games of 25 env steps, so that many end, and fresh seeds in between.

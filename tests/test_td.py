@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rl_speed.td import n_step_return, td_loss, td_target
+from rl_speed.learner.td import n_step_return, td_loss, td_target
 
 
 def slow_n_step(rewards, terminals, length, gamma):

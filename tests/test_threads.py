@@ -3,7 +3,7 @@
 import pytest
 
 from rl_speed.config import load_config
-from rl_speed.threads import plan_threads
+from rl_speed.training.plan import plan_threads
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from rl_speed.errors import ConfigError, UserError
+from rl_speed.system.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from rl_speed.bench.contestants import Contestant
@@ -48,7 +48,7 @@ def _interrupt() -> None:
 def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[list[Contestant], bool]:
     """The rungs that exist; one sentence for each that does not. All of this machine's ladder if none is named."""
     from rl_speed.bench.contestants import ladder, measured_config, rung
-    from rl_speed.machine import has_cuda
+    from rl_speed.system.machine import has_cuda
 
     wanted = [rung(name) for name in dict.fromkeys(rungs)] if rungs else ladder(has_cuda())
     names = [contestant.name for contestant in wanted]
@@ -95,8 +95,8 @@ def run(
     """
     from rl_speed.bench import contestants as who
     from rl_speed.bench.session import Session, Settings, check_writable
-    from rl_speed.machine import has_cuda
-    from rl_speed.signals import first_signal
+    from rl_speed.system.machine import has_cuda
+    from rl_speed.training.signals import first_signal
 
     console = Console()
     sweeps = _sweeps(sweep or [])
@@ -182,7 +182,7 @@ def _status(console: Console) -> Iterator[tuple[Any, Any, Any]]:
 
 def _finish(session: Session, folder: Path, console: Console) -> None:
     """Prints tables and sentences, writes the report."""
-    from rl_speed.bench.report import write_report
+    from rl_speed.bench.show.report import write_report
 
     content = session.content()
     _print(content, console)
@@ -195,7 +195,7 @@ def _finish(session: Session, folder: Path, console: Console) -> None:
 
 
 def _print(content: dict[str, Any], console: Console) -> None:
-    from rl_speed.bench.report import terminal_tables
+    from rl_speed.bench.show.tables import terminal_tables
 
     for table in terminal_tables(content):
         console.print(table)
@@ -207,7 +207,7 @@ def _print(content: dict[str, Any], console: Console) -> None:
 @bench_app.command()
 def report(folder: Annotated[Path, typer.Argument(help="Folder with a bench.json.")]) -> None:
     """Write CSV, Markdown and page anew from a bench.json, and print its tables."""
-    from rl_speed.bench.report import read_report, write_report
+    from rl_speed.bench.show.report import read_report, write_report
 
     content = read_report(folder)
     console = Console()
@@ -225,10 +225,10 @@ def stages(
     history: Annotated[Path, typer.Option(help="File that the result is appended to.")] = DEFAULT_OUT / "stages.jsonl",
 ) -> None:
     """Measure each stage of the line alone, and append the result to a local history."""
-    from rl_speed.bench.history import append, stage_table
-    from rl_speed.bench.stages import measure_stages
+    from rl_speed.bench.measure.stages import measure_stages
+    from rl_speed.bench.show.history import append, stage_table
     from rl_speed.config import load_config
-    from rl_speed.machine import has_cuda
+    from rl_speed.system.machine import has_cuda
 
     preset = config or ("fast_gpu" if has_cuda() else "fast_cpu")
     run_config = load_config(preset, list(set_ or []))
@@ -248,7 +248,7 @@ def compare(
     history: Annotated[Path, typer.Option(help="File of the history.")] = DEFAULT_OUT / "stages.jsonl",
 ) -> None:
     """Compare two records of `bench stages`, stage by stage."""
-    from rl_speed.bench.history import compare_table, find_record, read_history
+    from rl_speed.bench.show.history import compare_table, find_record, read_history
 
     records = read_history(history)
     if not records:

@@ -15,20 +15,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rl_speed.bench.answers import STOPS_PAYING, answers
-from rl_speed.bench.contestants import (
-    Contestant,
-    actors_points,
-    envs_point,
-    measured_config,
-    wrappers_points,
-)
-from rl_speed.bench.diagnosis import expect, paragraph
-from rl_speed.bench.rows import make_rows, per_second
-from rl_speed.bench.runner import STARTUP_LIMIT_SECONDS, run_child, spec_of
-from rl_speed.bench.sampler import GpuSampler
-from rl_speed.errors import UserError
-from rl_speed.machine import machine, usable_cores, versions
+from rl_speed.bench.contestants import Contestant, actors_points, envs_point, measured_config, wrappers_points
+from rl_speed.bench.measure.runner import STARTUP_LIMIT_SECONDS, run_child, spec_of
+from rl_speed.bench.measure.sampler import GpuSampler
+from rl_speed.bench.model.answers import STOPS_PAYING, answers
+from rl_speed.bench.model.diagnosis import expect, paragraph
+from rl_speed.bench.model.rows import make_rows, per_second
+from rl_speed.system.errors import UserError
+from rl_speed.system.machine import machine, usable_cores, versions
 
 MAX_ENVS = 256
 ENV_ONLY_SECONDS = 10.0  # games alone are steady: longer windows say nothing new

@@ -11,8 +11,8 @@ import numpy as np
 from rl_speed.emulator.compiler import source_texts
 from rl_speed.emulator.games import Game
 from rl_speed.emulator.settings import ConsoleSettings
-from rl_speed.errors import UserError
-from rl_speed.records import Int64Array, UInt8Array
+from rl_speed.system.arrays import Int64Array, UInt8Array
+from rl_speed.system.errors import UserError
 
 MAX_CONSOLES = 65_536
 

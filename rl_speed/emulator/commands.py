@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rl_speed.errors import UserError
-from rl_speed.json_file import check_json_path, write_json
+from rl_speed.system.errors import UserError
+from rl_speed.system.json_file import check_json_path, write_json
 
 if TYPE_CHECKING:
     from rl_speed.emulator.measure import Speed
@@ -67,7 +67,7 @@ def verify(
     from rl_speed.emulator import verify as comparison
     from rl_speed.emulator.compiler import find_compiler
     from rl_speed.emulator.games import find_game, game_names
-    from rl_speed.machine import usable_cores
+    from rl_speed.system.machine import usable_cores
 
     if all_ == (game is not None):
         raise UserError("emulator verify: give either a game or --all.")
@@ -109,7 +109,7 @@ def bench(
     from rl_speed.emulator.games import find_game, game_names
     from rl_speed.emulator.measure import FRAME_SKIP, kernel_milliseconds, measure
     from rl_speed.emulator.nvidia import check_cuda
-    from rl_speed.machine import machine, usable_cores, versions
+    from rl_speed.system.machine import machine, usable_cores, versions
 
     check_json_path(json_path)
     if all_ and (game is not None or device == "cuda"):

@@ -20,8 +20,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from rl_speed.errors import UserError
-from rl_speed.machine import processor_name
+from rl_speed.system.errors import UserError
+from rl_speed.system.machine import processor_name
 
 SOURCE = Path(__file__).parent / "source"
 FLAGS = (

@@ -19,8 +19,8 @@ from rl_speed.emulator.games import Game, action_number, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.recompiler import BANKS, blocks
 from rl_speed.emulator.settings import SCREEN_COLUMNS, ConsoleSettings, CSettings, c_settings
-from rl_speed.errors import UserError
-from rl_speed.records import Int64Array, UInt8Array
+from rl_speed.system.arrays import Int64Array, UInt8Array
+from rl_speed.system.errors import UserError
 
 _MAX_ROWS = 250
 _COVERAGE_FRAMES = 4000

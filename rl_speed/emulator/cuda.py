@@ -17,7 +17,7 @@ from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.nvidia import DriverLauncher, check_cuda
 from rl_speed.emulator.settings import ConsoleSettings, CSettings, c_settings
-from rl_speed.errors import UserError
+from rl_speed.system.errors import UserError
 
 _LANES, _FRAME_THREADS = 32, 256  # of source/kernels.cu
 _SEED, _STEP, _START, _KEEP = range(4)

@@ -12,7 +12,7 @@ from typing import Any
 
 from rl_speed.emulator.rules import ACTION_NUMBERS, rule_source
 from rl_speed.emulator.tables import DATA
-from rl_speed.errors import UserError
+from rl_speed.system.errors import UserError
 
 CARTRIDGES = ("2K", "4K", "F8", "F8SC", "F6", "F6SC", "E0", "FE", "DPC")
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from rl_speed.emulator.compiler import cache_folder, source_texts, unwritable_cache
-from rl_speed.errors import UserError
+from rl_speed.system.errors import UserError
 
 KERNELS = ("run_consoles", "make_frames", "structure_sizes", "make_axes")
 _KERNEL_BYTES = 512 << 20  # local memory of all threads that a large GPU can hold, and code

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rl_speed.emulator.instructions import CONDITIONS, OPCODES, Opcode, body, jumps
-from rl_speed.records import UInt8Array
+from rl_speed.system.arrays import UInt8Array
 
 BANKS = 8
 _ENDS = ("RTS", "RTI", "BRK", "JAM")

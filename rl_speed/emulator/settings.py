@@ -10,7 +10,7 @@ import numpy as np
 from rl_speed.emulator.games import Game, action_number
 from rl_speed.emulator.rules import ACTION_NUMBERS
 from rl_speed.emulator.tables import grey_table
-from rl_speed.errors import UserError
+from rl_speed.system.errors import UserError
 
 ACTIONS = 18
 SCREEN_COLUMNS = 160

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_speed.records import UInt8Array
+from rl_speed.system.arrays import UInt8Array
 
 DATA = Path(__file__).parent / "data"
 

@@ -218,7 +218,7 @@ def _play_both(
     import torch
 
     from rl_speed.emulator.cuda import CudaConsoles
-    from rl_speed.machine import usable_cores
+    from rl_speed.system.machine import usable_cores
 
     settings = ConsoleSettings(cache_starts=not defines)
     ours = CudaConsoles(game, num_consoles, settings, launcher)

@@ -1,0 +1,1 @@
+"""Measured processes, and what is read off them."""

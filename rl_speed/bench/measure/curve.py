@@ -1,0 +1,60 @@
+"""A whole training run whose returns are kept against time: what `bench --to-solve` compares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+from rich.console import Console
+
+from rl_speed.config import RunConfig
+from rl_speed.training.callbacks import EpisodeStatistics
+from rl_speed.training.fit import fit
+
+MAX_POINTS = 500
+
+
+class CurveRecorder(Callback):
+    """Notes (seconds, env steps, mean of the last 100 games) after each batch in which a game ended."""
+
+    def __init__(self, announce: Callable[[str], None]) -> None:
+        self._announce = announce
+        self._started = time.monotonic()
+        self.points: list[tuple[float, int, float]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Looks at the newest games."""
+        statistics = next(c for c in trainer.callbacks if isinstance(c, EpisodeStatistics))  # type: ignore[attr-defined]
+        if statistics.newest and statistics.average_return is not None:
+            point = (time.monotonic() - self._started, statistics.newest[-1].env_steps, statistics.average_return)
+            self.points.append(point)
+            self._announce(f"train: avg_reward {statistics.average_return:.2f}")
+
+
+def thin(points: list[tuple[float, int, float]], most: int = MAX_POINTS) -> list[tuple[float, int, float]]:
+    """At most so many points of a curve, evenly spaced, the first and the last among them."""
+    if len(points) <= most:
+        return points
+    step = (len(points) - 1) / (most - 1)
+    return [points[round(i * step)] for i in range(most)]
+
+
+def run_with_curve(config: RunConfig, preset: str, console: Console, announce: Callable[[str], None]) -> dict[str, Any]:
+    """Trains until the goal or the limit; returns result.json's content and the curve."""
+    recorder = CurveRecorder(announce)
+    result = fit(config, preset, None, console, [recorder]).result
+    kept = (
+        "solved", "stop_reason", "seconds", "env_steps", "gradient_steps", "episodes", "avg_reward", "clocks",
+        "confirmation", "seed", "env_steps_per_second",
+    )  # fmt: skip
+    return {
+        **{name: result[name] for name in kept},
+        "curve": thin(recorder.points),
+        "preset": Path(preset).stem,
+        "stop_reward": config.stop.reward,
+        "frame_skip": config.envs.frame_skip,
+    }

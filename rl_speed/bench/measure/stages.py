@@ -1,0 +1,159 @@
+"""Each stage of the line alone, so that a regression shows where it is."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from rich.console import Console
+
+from rl_speed.bench.contestants import Contestant, measured_config
+from rl_speed.bench.measure.runner import STARTUP_LIMIT_SECONDS, run_child, spec_of
+from rl_speed.bench.measure.sampler import GpuSampler
+from rl_speed.bench.measure.window import fill
+from rl_speed.bench.model.rows import per_second, spread
+from rl_speed.bench.session import commit
+from rl_speed.config import RunConfig
+from rl_speed.experience.envs import make_env
+from rl_speed.system.errors import UserError
+from rl_speed.system.machine import machine, usable_cores, versions
+from rl_speed.training.fit import Stopwatch, build, quiet_lightning
+from rl_speed.training.plan import plan_threads
+
+
+def _seconds_per_call(function: Callable[[], Any], seconds: float, wait: Callable[[], None]) -> float:
+    function()
+    wait()
+    calls, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        function()
+        calls += 1
+    wait()
+    return (time.perf_counter() - start) / calls
+
+
+def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int, log: Path) -> dict[str, Any]:
+    """Measures env step, act, append, sample and update alone, and the whole line end to end.
+
+    Args:
+        config: the run.
+        preset: its name.
+        seconds: per stage and repeat.
+        repeats: interleaved.
+        log: takes what the end-to-end run prints.
+
+    Returns:
+        a record: date, commit, machine, versions, preset, and `stages` with unit, median, min and max each.
+    """
+    quiet_lightning()
+    changes = {"actors": config.actors.model_copy(update={"kind": "in_process", "count": 1, "networks": 1})}
+    threads = plan_threads(config, usable_cores())
+    with tempfile.TemporaryDirectory(prefix="rl_speed_bench_") as folder:
+        changes["logging"] = config.logging.model_copy(update={"directory": folder})  # type: ignore[assignment]
+        changes["update"] = config.update.model_copy(update={"threads": threads.learner})  # type: ignore[assignment]
+        alone = config.model_copy(update=changes)
+        run = build(alone, preset, threading.Event(), Stopwatch(), Console(quiet=True))
+        try:
+            found = _stages(run, alone, seconds, repeats, threads.env)
+        finally:
+            run.dataset.generator.close()
+        found["end to end"] = _end_to_end(preset, config, seconds, repeats, Path(folder), log)
+    return {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": machine(),
+        "versions": versions(),
+        "preset": preset,
+        "config": config.model_dump(mode="json"),
+        "stages": found,
+    }
+
+
+def _stages(run: Any, config: RunConfig, seconds: float, repeats: int, env_threads: int) -> dict[str, Any]:
+    dataset, module, policy = run.dataset, run.module, run.policy
+    is_cuda = module.device.type == "cuda"
+    wait: Callable[[], None] = torch.cuda.synchronize if is_cuda else (lambda: None)
+    rollout = next(dataset.generator)
+    while dataset.replay.rows_written < min(dataset.replay.steps, 64):
+        dataset.replay.append(rollout)
+    fill(dataset.replay)
+    update, num_envs = config.update, config.envs.count
+    env = make_env(config.envs, num_envs, config.seed, env_threads)
+    env.reset()
+    draw = np.random.default_rng(0)
+    actions = [torch.from_numpy(draw.integers(env.num_actions, size=num_envs)).to(env.device) for _ in range(64)]
+    batch = dataset.replay.sample(update.gradient_steps_per_batch, update.batch_size).to(module.device)
+    observation = (
+        batch.observation.flatten(0, 1)[:1].to(torch.uint8).expand(num_envs, -1, -1, -1).to(env.device).contiguous()
+    )
+    optimizer = module.configure_optimizers()
+    policy.epsilon = 0.0
+    count = 0
+
+    def env_step() -> None:
+        nonlocal count
+        env.send(actions[count % len(actions)])
+        env.recv()
+        count += 1
+
+    def gradient_step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(module.device.type, torch.bfloat16, enabled=update.precision == "bf16"):
+            loss, _ = module.compiled_loss(batch.minibatch(0))
+        loss.backward()
+        optimizer.step()
+
+    per_env = 1e6 / num_envs
+    per_sample = 1e3 / update.gradient_steps_per_batch
+    rows = rollout.action.shape[0]
+    measured: dict[str, tuple[Callable[[], Any], float, str]] = {
+        "env step": (env_step, per_env, "us per env step"),
+        "act": (lambda: policy.act(observation), per_env, "us per env step"),
+        "append": (lambda: dataset.replay.append(rollout), per_env / rows, "us per env step"),
+        "sample": (
+            lambda: dataset.replay.sample(update.gradient_steps_per_batch, update.batch_size),
+            per_sample,
+            "ms per gradient step",
+        ),
+        "update": (gradient_step, 1e3, "ms per gradient step"),
+    }
+    values: dict[str, list[float]] = {name: [] for name in measured}
+    try:
+        for _ in range(repeats):
+            for name, (function, scale, _unit) in measured.items():
+                values[name].append(scale * _seconds_per_call(function, seconds, wait))
+    finally:
+        with suppress(Exception):
+            env.close()
+    return {name: {"unit": measured[name][2], **(spread(values[name]) or {})} for name in measured}
+
+
+def _end_to_end(
+    preset: str, config: RunConfig, seconds: float, repeats: int, folder: Path, log: Path
+) -> dict[str, Any]:
+    """The whole line in a process of its own, with all its processes: env steps per second."""
+    path = folder / f"{preset}.yaml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
+    contestant = Contestant(preset, "ladder", "train", str(path))
+    measured_config(contestant)
+    gpu = GpuSampler()
+    values = []
+    try:
+        for _ in range(min(repeats, 3)):
+            spec = spec_of(contestant, [], max(2.0, 2 * seconds), 1.0)
+            answer = run_child(spec, log, STARTUP_LIMIT_SECONDS, gpu, lambda phase: None)
+            if "error" in answer:
+                raise UserError(f"end to end cannot be measured: {answer['error']}")
+            values.append(per_second(answer, "env_steps"))
+    finally:
+        gpu.close()
+    return {"unit": "env steps/s", **(spread(values) or {})}

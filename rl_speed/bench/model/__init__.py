@@ -1,0 +1,1 @@
+"""From measurements to rows, expectations and answers."""

@@ -1,0 +1,41 @@
+"""The run configuration: what can be set, what fits together, and how it is read.
+
+A configuration that loads can be run: bad names, types, ranges and combinations are refused while loading, with one
+sentence for each.
+"""
+
+from rl_speed.config.loading import load_config, merge, parse_override, preset_names, validate
+from rl_speed.config.schema import (
+    ACTION_NAMES,
+    ActorsConfig,
+    CheckpointConfig,
+    EnvsConfig,
+    ExplorationConfig,
+    LoggingConfig,
+    NetworkConfig,
+    ReplayConfig,
+    RunConfig,
+    StopConfig,
+    TrainerConfig,
+    UpdateConfig,
+)
+
+__all__ = [
+    "ACTION_NAMES",
+    "ActorsConfig",
+    "CheckpointConfig",
+    "EnvsConfig",
+    "ExplorationConfig",
+    "LoggingConfig",
+    "NetworkConfig",
+    "ReplayConfig",
+    "RunConfig",
+    "StopConfig",
+    "TrainerConfig",
+    "UpdateConfig",
+    "load_config",
+    "merge",
+    "parse_override",
+    "preset_names",
+    "validate",
+]

@@ -1,0 +1,269 @@
+"""What the fields of a configuration demand of each other: one small function for each rule.
+
+A rule returns the sentence for the user, with the fields, their values and the fix; None if it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rl_speed.config.schema import RunConfig
+from rl_speed.system.errors import ConfigError
+
+LEAST_FRAME_ROWS = 20
+
+
+def _modes_and_difficulties(game: str) -> tuple[list[int], list[int]]:
+    """Those of a game of ale-py. A function of its own, so that no error keeps the console alive."""
+    from ale_py import ALEInterface, LoggerMode, roms
+
+    ALEInterface.setLoggerMode(LoggerMode.Error)
+    ale = ALEInterface()
+    ale.loadROM(str(roms.get_rom_path(game)))
+    return list(ale.getAvailableModes()), list(ale.getAvailableDifficulties())
+
+
+def backend_plays_the_variant(config: RunConfig) -> str | None:
+    """ale-py's vector env knows no modes and difficulties but the default ones."""
+    envs = config.envs
+    if envs.is_default_variant or envs.backend != "ale_vector":
+        return None
+    return (
+        f"envs.mode = {envs.mode} and envs.difficulty = {envs.difficulty}: ale-py's vector env plays the "
+        f"default mode at difficulty 0 only; set envs.backend to native or classic"
+    )
+
+
+def game_has_the_variant(config: RunConfig) -> str | None:
+    """A mode and a difficulty that the game has."""
+    envs = config.envs
+    if envs.is_default_variant:
+        return None
+    modes, difficulties = _modes_and_difficulties(envs.game)
+    for name, value, known in (("mode", envs.mode, modes), ("difficulty", envs.difficulty, difficulties)):
+        if value is not None and value not in known:
+            return f"envs.{name} = {value} is not one that {envs.game} has; choose one of {known}"
+    return None
+
+
+def frame_keeps_rows(config: RunConfig) -> str | None:
+    """The crop leaves enough of the image."""
+    envs = config.envs
+    if envs.frame_height >= LEAST_FRAME_ROWS:
+        return None
+    return (
+        f"envs.crop_top + envs.crop_bottom leave {envs.frame_height} of envs.image_height = "
+        f"{envs.image_height} rows; leave at least {LEAST_FRAME_ROWS}"
+    )
+
+
+def convolutions_have_equal_lists(config: RunConfig) -> str | None:
+    """One entry per convolution in each list."""
+    network = config.network
+    if 1 <= len(network.channels) == len(network.kernels) == len(network.strides):
+        return None
+    return (
+        f"network.channels, network.kernels and network.strides must have one entry per convolution each, "
+        f"not {len(network.channels)}, {len(network.kernels)} and {len(network.strides)}"
+    )
+
+
+def convolutions_have_sizes(config: RunConfig) -> str | None:
+    """Positive sizes that memory can hold."""
+    for name in ("channels", "kernels", "strides"):
+        values = getattr(config.network, name)
+        if min(values) < 1 or max(values) > 4096:
+            return f"network.{name} = {list(values)} must hold integers from 1 to 4096"
+    return None
+
+
+def fused_kernel_is_whole_blocks(config: RunConfig) -> str | None:
+    """The fused first layer reads blocks of stride x stride pixels."""
+    network = config.network
+    if not network.fused or network.kernels[0] % network.strides[0] == 0:
+        return None
+    return (
+        f"network.fused = true needs a first kernel that is a multiple of its stride, not {network.kernels[0]} "
+        f"and {network.strides[0]}; set it to false"
+    )
+
+
+def convolutions_fit_the_frame(config: RunConfig) -> str | None:
+    """Every convolution has at least one pixel left to give."""
+    network, envs = config.network, config.envs
+    height, width = envs.frame_height, envs.image_width
+    for kernel, stride in zip(network.kernels, network.strides, strict=True):
+        height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+        if min(height, width) < 1:
+            return (
+                f"network.kernels = {list(network.kernels)} with network.strides = {list(network.strides)} shrink a "
+                f"{envs.frame_height}x{envs.image_width} image to nothing; use fewer or smaller ones"
+            )
+    return None
+
+
+def _env_steps_of_one_sample(config: RunConfig) -> int:
+    """Env steps of each env from which one sample can be drawn."""
+    return config.replay.n_step + config.envs.frame_stack + config.actors.rollout_env_steps + 1
+
+
+def replay_holds_a_sample(config: RunConfig) -> str | None:
+    """The ring of each env is long enough to draw from."""
+    steps, needed = config.replay.capacity_env_steps // config.total_envs, _env_steps_of_one_sample(config)
+    if steps >= needed:
+        return None
+    return (
+        f"replay.capacity_env_steps = {config.replay.capacity_env_steps} leaves {steps} steps for each of "
+        f"{config.total_envs} envs, fewer than n_step + frame_stack + rollout_env_steps + 1 = {needed}; "
+        f"raise it to at least {needed * config.total_envs}"
+    )
+
+
+def prefill_fits_the_replay(config: RunConfig) -> str | None:
+    """What is played before training is kept."""
+    replay = config.replay
+    if replay.prefill_env_steps <= replay.capacity_env_steps:
+        return None
+    return (
+        f"replay.prefill_env_steps = {replay.prefill_env_steps} is more than "
+        f"replay.capacity_env_steps = {replay.capacity_env_steps}; lower the first or raise the second"
+    )
+
+
+def prefill_holds_a_sample(config: RunConfig) -> str | None:
+    """The first batch can be drawn right after the prefill."""
+    needed = _env_steps_of_one_sample(config) * config.total_envs
+    if config.replay.prefill_env_steps >= needed:
+        return None
+    return (
+        f"replay.prefill_env_steps = {config.replay.prefill_env_steps} is too few to draw one sample from "
+        f"{config.total_envs} envs; raise it to at least {needed}"
+    )
+
+
+def target_syncs_at_batch_ends(config: RunConfig) -> str | None:
+    """A hard sync falls between two batches."""
+    update = config.update
+    if update.target_sync_gradient_steps % update.gradient_steps_per_batch == 0:
+        return None
+    return (
+        f"update.target_sync_gradient_steps = {update.target_sync_gradient_steps} must be a multiple "
+        f"of update.gradient_steps_per_batch = {update.gradient_steps_per_batch}"
+    )
+
+
+def shards_divide_the_batch(config: RunConfig) -> str | None:
+    """Equal parts; and what is compiled is not cut."""
+    update = config.update
+    if update.batch_size % update.shards == 0 and not (update.shards > 1 and update.compile):
+        return None
+    return (
+        f"update.shards = {update.shards} must divide update.batch_size = {update.batch_size}, and "
+        f"goes together with update.compile = false only; set it to 1 or change those"
+    )
+
+
+def annealing_has_one_way_and_a_goal(config: RunConfig) -> str | None:
+    """Values to anneal to, and one thing that leads there."""
+    update = config.update
+    ways = (update.anneal_gradient_steps > 0) + (update.anneal_returns is not None)
+    goals = {
+        "update.final_learning_rate": update.final_learning_rate,
+        "update.final_env_steps_per_gradient_step": update.final_env_steps_per_gradient_step,
+        "exploration.annealed_epsilon": config.exploration.annealed_epsilon,
+    }
+    if ways == any(value is not None for value in goals.values()):
+        return None
+    listed = ", ".join(f"{name} = {value}" for name, value in goals.items())
+    return (
+        f"{listed}: a value to anneal to goes together with exactly one of update.anneal_gradient_steps = "
+        f"{update.anneal_gradient_steps} and update.anneal_returns = {update.anneal_returns}; set both or none"
+    )
+
+
+def annealing_returns_rise(config: RunConfig) -> str | None:
+    """From a lower to a higher mean return."""
+    returns = config.update.anneal_returns
+    if returns is None or returns[0] < returns[1]:
+        return None
+    return f"update.anneal_returns = {list(returns)} must rise; write the lower return first"
+
+
+def limit_leaves_room_for_training(config: RunConfig) -> str | None:
+    """The limit lies behind the prefill."""
+    limit = config.stop.max_env_steps
+    if limit is None or limit > config.replay.prefill_env_steps:
+        return None
+    return (
+        f"stop.max_env_steps = {limit} ends before replay.prefill_env_steps = "
+        f"{config.replay.prefill_env_steps} are played; raise it"
+    )
+
+
+def one_device(config: RunConfig) -> str | None:
+    """Several devices are not built yet."""
+    if config.trainer.devices == 1:
+        return None
+    return f"trainer.devices = {config.trainer.devices} is not supported yet; set it to 1"
+
+
+def cuda_games_stay_with_the_learner(config: RunConfig) -> str | None:
+    """Games on the GPU are played in the learner's process."""
+    if config.envs.backend != "cuda":
+        return None
+    for field, chosen, allowed in (
+        ("actors.kind", config.actors.kind, ("in_process",)),
+        ("trainer.accelerator", config.trainer.accelerator, ("auto", "gpu")),
+    ):
+        if chosen not in allowed:
+            return (
+                f"envs.backend = cuda plays on the learner's GPU, so {field} = {chosen} cannot be; set it to "
+                f"{' or '.join(allowed)}"
+            )
+    return None
+
+
+def actor_settings_have_actors(config: RunConfig) -> str | None:
+    """What only actor processes have is not set without them."""
+    if config.actors.kind != "in_process":
+        return None
+    for name, usual in (("count", 1), ("networks", 1), ("free_running", False)):
+        value = getattr(config.actors, name)
+        if value != usual:
+            return f"actors.{name} = {value} is for actors.kind = subprocess; set it to {usual} or change the kind"
+    return None
+
+
+# In the order in which a user hears of them; later ones may rely on earlier ones.
+RULES: tuple[Callable[[RunConfig], str | None], ...] = (
+    backend_plays_the_variant,
+    game_has_the_variant,
+    convolutions_have_equal_lists,
+    convolutions_have_sizes,
+    fused_kernel_is_whole_blocks,
+    replay_holds_a_sample,
+    prefill_fits_the_replay,
+    prefill_holds_a_sample,
+    target_syncs_at_batch_ends,
+    shards_divide_the_batch,
+    annealing_has_one_way_and_a_goal,
+    annealing_returns_rise,
+    limit_leaves_room_for_training,
+    one_device,
+    cuda_games_stay_with_the_learner,
+    frame_keeps_rows,
+    actor_settings_have_actors,
+    convolutions_fit_the_frame,
+)
+
+
+def check_rules(config: RunConfig) -> None:
+    """Refuses a configuration that breaks a rule.
+
+    Raises:
+        ConfigError: with the sentence of the first broken one.
+    """
+    for rule in RULES:
+        sentence = rule(config)
+        if sentence is not None:
+            raise ConfigError(sentence)

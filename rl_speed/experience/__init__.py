@@ -1,0 +1,1 @@
+"""The way of a transition: games, generators, replay, dataset."""

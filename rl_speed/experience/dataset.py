@@ -1,0 +1,126 @@
+"""The dataset: rollouts go in, batches come out, at a locked replay ratio."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import torch
+from torch.utils.data import IterableDataset
+
+from rl_speed.config import RunConfig
+from rl_speed.experience.generators.protocol import RolloutGenerator
+from rl_speed.experience.replay import Replay
+from rl_speed.records import Batch, EpisodeEnd
+from rl_speed.system.stage_timer import StageTimer
+
+# Long enough that no run reaches the end: an epoch's boundary costs time and means nothing here.
+BATCHES_PER_EPOCH = 1_000_000_000
+
+
+class ExperienceDataset(IterableDataset[Batch]):
+    """Endless batches from a replay that a generator keeps filling.
+
+    The generator and the replay live outside the iterator: iterating again goes on where it stopped. The length is
+    given so that Lightning does not fetch a batch ahead of the update that it belongs to.
+
+    Args:
+        generator: where rollouts come from.
+        replay: where they are kept and batches are drawn.
+        config: replay ratio, batch size and prefill.
+        clock: charged with replay, and with transfer where frames are converted before it.
+        stop: set when the run should end; iteration then ends.
+        deadline: on the monotonic clock; iteration ends there too, be it in the prefill.
+    """
+
+    def __init__(
+        self,
+        generator: RolloutGenerator,
+        replay: Replay,
+        config: RunConfig,
+        clock: StageTimer,
+        stop: Event,
+        deadline: float | None = None,
+    ) -> None:
+        self.generator, self.replay = generator, replay
+        self._deadline = deadline
+        self._config, self._clock, self._stop = config, clock, stop
+        self.gradient_steps = 0  # drawn so far
+        self._episode_ends: list[EpisodeEnd] = []
+        self.env_steps_per_gradient_step = config.update.env_steps_per_gradient_step
+        # Env steps at which the present batch could be drawn; those that fill the replay do not count.
+        self._due_env_steps = float(config.replay.prefill_env_steps)
+
+    def __len__(self) -> int:
+        return BATCHES_PER_EPOCH
+
+    def __iter__(self) -> Iterator[Batch]:
+        update = self._config.update
+        while True:
+            while self._is_rollout_due():
+                rollout = None if self._is_over() else next(self.generator, None)
+                if rollout is None:
+                    return
+                with self._clock.measure("replay"):
+                    self.replay.append(rollout)
+                self._episode_ends += rollout.episode_ends
+            with self._clock.measure("replay"):
+                batch = self.replay.sample(update.gradient_steps_per_batch, update.batch_size)
+            self._due_env_steps += self._batch_env_steps()
+            self.gradient_steps += update.gradient_steps_per_batch
+            if not update.uint8_to_device:
+                with self._clock.measure("transfer"):
+                    batch = _with_float_frames(batch)
+            yield batch
+
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or (self._deadline is not None and time.monotonic() >= self._deadline)
+
+    def _is_rollout_due(self) -> bool:
+        """Whether the next batch has to wait for experience."""
+        stored = self.replay.rows_written * self.replay.num_envs
+        if stored < self._config.replay.prefill_env_steps or not self.replay.rows_drawable:
+            return True
+        if self._config.actors.free_running:
+            return self.generator.is_ready()
+        return self.generator.env_steps < self._due_env_steps + self._batch_env_steps()
+
+    def _batch_env_steps(self) -> float:
+        return self._config.update.gradient_steps_per_batch * self.env_steps_per_gradient_step
+
+    def take_episode_ends(self) -> list[EpisodeEnd]:
+        """The games that ended since the last call, in order."""
+        taken, self._episode_ends = self._episode_ends, []
+        return taken
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resumes beside replay and generator."""
+        ends = [
+            [end.env, end.episode_return, end.episode_length_env_steps, end.env_steps] for end in self._episode_ends
+        ]
+        return {
+            "gradient_steps": self.gradient_steps,
+            "env_steps_per_gradient_step": self.env_steps_per_gradient_step,
+            "due_env_steps": self._due_env_steps,
+            "episode_ends": ends,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self.gradient_steps = state["gradient_steps"]
+        self.env_steps_per_gradient_step = state["env_steps_per_gradient_step"]
+        self._due_env_steps = state["due_env_steps"]
+        self._episode_ends = [EpisodeEnd(*end) for end in state["episode_ends"]]
+
+    def fill_anew(self) -> None:
+        """Notes that the replay is empty although the run has begun: it is filled before training goes on."""
+        self._due_env_steps = float(self.generator.env_steps + self._config.replay.prefill_env_steps)
+
+
+def _with_float_frames(batch: Batch) -> Batch:
+    fields = dict(vars(batch))
+    for name in ("observation", "next_observation"):
+        fields[name] = fields[name].to(torch.float32)
+    return Batch(**fields)

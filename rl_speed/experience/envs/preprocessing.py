@@ -1,0 +1,72 @@
+"""The one definition of what an observation is.
+
+A frame is the grey screen of the emulator, the pixel maximum of the last two frames of an env step (if configured),
+reduced to the configured size by area averaging, and cropped. An observation is the K newest frames of one episode,
+oldest first; where the episode is younger than K frames, the missing ones are zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import torch
+from torch import Tensor
+
+from rl_speed.config import ACTION_NAMES, EnvsConfig
+from rl_speed.system.arrays import UInt8Array
+
+
+def resize_and_crop(screen: UInt8Array, config: EnvsConfig) -> UInt8Array:
+    """Reduces one grey screen to a frame.
+
+    Args:
+        screen: uint8 [screen height, 160], grey levels.
+        config: size and crop.
+
+    Returns:
+        uint8 [H, W].
+    """
+    size = (config.image_width, config.image_height)
+    image: Any = cv2.resize(screen, size, interpolation=cv2.INTER_AREA)
+    return crop(image, config)
+
+
+def crop(image: UInt8Array, config: EnvsConfig) -> UInt8Array:
+    """Cuts the configured rows off; uint8 [..., image_height, W] -> uint8 [..., H, W], a view."""
+    return image[..., config.crop_top : config.image_height - config.crop_bottom, :]
+
+
+def push_frame(stack: Tensor, frame: Tensor, is_first: Tensor) -> Tensor:
+    """The next observation of E envs.
+
+    Args:
+        stack: uint8 [E, K, H, W], the observations before.
+        frame: uint8 [E, H, W], the newest frames.
+        is_first: bool [E], the frame begins an episode: what was before it becomes zero.
+
+    Returns:
+        uint8 [E, K, H, W], new memory.
+    """
+    older = stack[:, 1:] * ~is_first[:, None, None, None]
+    return torch.cat([older, frame[:, None]], dim=1)
+
+
+def action_indices(config: EnvsConfig, minimal_names: list[str]) -> tuple[bool, list[int]]:
+    """Which of ALE's action sets to open, and the place in it of each action that the agent has.
+
+    Args:
+        config: `actions` decides.
+        minimal_names: ALE's minimal set of the game, in its order.
+
+    Returns:
+        use_full_set, and one index per agent action.
+
+    """
+    if config.actions == "minimal":
+        return False, list(range(len(minimal_names)))
+    if config.actions == "full":
+        return True, list(range(len(ACTION_NAMES)))
+    if all(name in minimal_names for name in config.actions):
+        return False, [minimal_names.index(name) for name in config.actions]
+    return True, [ACTION_NAMES.index(name) for name in config.actions]

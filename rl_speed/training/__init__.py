@@ -1,0 +1,1 @@
+"""A run: planned, built, carried out, saved, confirmed."""
