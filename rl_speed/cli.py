@@ -5,6 +5,8 @@ Heavy imports wait until a command runs, so that --help answers at once.
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 import sys
 from pathlib import Path
@@ -44,9 +46,9 @@ def _max_seconds(text: str) -> float:
 
 
 def _default_preset(console: Console) -> str:
-    from rl_speed.system.machine import has_cuda
+    from rl_speed.training.plan import default_preset
 
-    preset, why = ("fast_gpu", "CUDA works here") if has_cuda() else ("fast_cpu", "no working CUDA device")
+    preset, why = default_preset()
     console.print(f"preset {preset}: {why}", highlight=False)
     return preset
 
@@ -72,34 +74,19 @@ def train(
     Ctrl-C saves the run; `--resume last` goes on with it. The exit status is 0 whether solved or at a limit, 130 or
     143 after Ctrl-C or SIGTERM, 2 for something that you can put right, 1 for a failure.
     """
-    from rl_speed.config import load_config
-    from rl_speed.training.checkpoint import find_last, resolve, resume_config
+    import threading
 
-    console = Console()
-    overrides = list(set_ or [])
-    if seed is not None:
-        overrides.append(f"seed={seed}")
+    from rl_speed import api
+    from rl_speed.training.fit import quiet_lightning
+    from rl_speed.training.signals import stop_on_signals
+
     max_seconds = None if max_time is None else _max_seconds(max_time)
-    if resume is not None and config is not None:
-        raise ConfigError(
-            "--config and --resume exclude each other: a resumed run has its configuration; use --set to change it"
-        )
-    folder = None
-    if resume is None:
-        preset = config or _default_preset(console)
-        if max_seconds is not None:
-            overrides.append(f"stop.max_seconds={max_seconds}")
-        run_config = load_config(preset, overrides)
-    else:
-        logging = load_config("baseline", [text for text in overrides if text.startswith("logging.")]).logging
-        folder = find_last(Path(logging.directory)) if resume == "last" else resolve(Path(resume))
-        typer.echo(f"resuming {folder}")
-        preset, run_config = resume_config(folder, overrides, max_seconds)
-    from rl_speed.training.fit import fit
-
-    outcome = fit(run_config, Path(preset).stem, folder, console)
-    if outcome.signal is not None:
-        raise typer.Exit(128 + outcome.signal)
+    quiet_lightning()
+    stop = threading.Event()
+    with stop_on_signals(stop) as received:
+        api.train(config, list(set_ or []), seed=seed, max_seconds=max_seconds, resume=resume, stop=stop, verbose=True)
+    if "signal" in received:
+        raise typer.Exit(128 + received["signal"])
 
 
 @app.command()
@@ -111,26 +98,22 @@ def evaluate(
     json_path: Annotated[Path | None, typer.Option("--json", help="Also write the result to this file.")] = None,
 ) -> None:
     """Play full games with a checkpoint's frozen weights and print the mean return."""
-    import torch
-
-    from rl_speed.system.machine import usable_cores
-    from rl_speed.training.checkpoint import load_network, resolve
-    from rl_speed.training.evaluation import play_games
+    from rl_speed import api
+    from rl_speed.training.checkpoint.folders import resolve
+    from rl_speed.training.checkpoint.reading import read_config
 
     folder = resolve(checkpoint)
     check_json_path(json_path)
-    network, config = load_network(folder)
-    torch.set_num_threads(1)  # the games have the cores
-    outcome = play_games(network, config, episodes, epsilon, seed, usable_cores())
-    assert outcome is not None  # nobody stops it
+    game = read_config(folder).envs.game
+    outcome = api.evaluate(folder, episodes, epsilon, seed)
     summary = outcome.summary()
     typer.echo(
-        f"{config.envs.game}: mean {summary['mean']:.2f} +- {summary['std']:.2f}, min {summary['min']:g}, "
+        f"{game}: mean {summary['mean']:.2f} +- {summary['std']:.2f}, min {summary['min']:g}, "
         f"max {summary['max']:g} over {episodes} games at epsilon {epsilon:g}"
     )
     content = {
         **summary,
-        "game": config.envs.game,
+        "game": game,
         "epsilon": epsilon,
         "seed": seed,
         "checkpoint": str(folder),
@@ -148,41 +131,65 @@ def play(
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the game.")] = 1,
 ) -> None:
     """Play one full game with a checkpoint and write it as a video with the score."""
-    from rl_speed.training.checkpoint import load_network, resolve
-    from rl_speed.training.evaluation import record_video
+    from rl_speed import api
+    from rl_speed.training.checkpoint.folders import resolve
+    from rl_speed.training.checkpoint.reading import read_config
 
-    network, config = load_network(resolve(checkpoint))
-    episode_return = record_video(network, config, video, epsilon, seed)
-    typer.echo(f"{config.envs.game}: return {episode_return:g}, video {video}")
+    folder = resolve(checkpoint)
+    episode_return = api.play(folder, video, epsilon, seed)
+    typer.echo(f"{read_config(folder).envs.game}: return {episode_return:g}, video {video}")
 
 
 @app.command()
-def doctor() -> None:
-    """Show cores, memory, GPU, versions and games, and which preset would run here."""
-    from ale_py import roms
-
+def doctor(
+    config: Annotated[str | None, typer.Option(help="Preset or YAML file; default: this machine's fast one.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change one field; may be repeated.")] = None,
+) -> None:
+    """Show this machine, and the whole plan of a run here: each choice with its reason."""
     from rl_speed.config import load_config
-    from rl_speed.emulator.nvidia import nvrtc_version
-    from rl_speed.system.machine import has_cpp_compiler, has_cuda, machine, versions
-    from rl_speed.training.plan import plan_threads
+    from rl_speed.training.plan import make_plan
 
     console = Console()
-    found = machine()
-    table = Table(show_header=False)
-    table.add_row("system", found["system"])
-    table.add_row("processor", found["processor"])
-    table.add_row("cores", str(found["cores"]))
-    table.add_row("memory", f"{found['memory_bytes'] / 1e9:.1f} GB")
-    table.add_row("GPU", ", ".join(found["gpus"]) if has_cuda() else "none that works with this torch")
-    table.add_row("C++ compiler", "found" if has_cpp_compiler() else "none (update.compile is then ignored)")
-    table.add_row("NVRTC", nvrtc_version() or escape("none (`pip install 'rl-speed[cuda]'`; for envs.backend = cuda)"))
-    table.add_row("games", f"{len(roms.get_all_rom_ids())} in ale-py")
-    for name, version in versions().items():
-        table.add_row(name, version)
-    console.print(table)
-    preset = _default_preset(console)
-    threads = plan_threads(load_config(preset), found["cores"])
-    console.print(f"threads: {threads.learner} for the learner, {threads.env} for the games", highlight=False)
+    facts = Table(show_header=False)
+    for name, text in _machine_facts():
+        facts.add_row(name, escape(text))
+    console.print(facts)
+    preset = config or _default_preset(console)
+    plan = make_plan(load_config(preset, list(set_ or [])))
+    decisions = Table("field", "value", "why", title=f"plan of {escape(preset)}", title_justify="left")
+    for name, decision in plan.decisions.items():
+        decisions.add_row(name, escape(str(decision.value)), escape(decision.reason))
+    console.print(decisions)
+
+
+def _machine_facts() -> list[tuple[str, str]]:
+    """What there is, by name, as text."""
+    from ale_py import roms
+
+    from rl_speed.emulator.nvidia import nvrtc_version
+    from rl_speed.system.compiler import CompilerMissingError, find_compiler
+    from rl_speed.system.cores import usable_cores
+    from rl_speed.system.machine import has_cuda, machine, processor_text, versions
+    from rl_speed.system.memory import free_memory_bytes, shared_memory_free_bytes
+
+    here = machine()
+    try:
+        compiler = " ".join(find_compiler())
+    except CompilerMissingError as error:
+        compiler = f"none. {error}"
+    shared = shared_memory_free_bytes()
+    return [
+        ("system", here["system"]),
+        ("processor", processor_text()),
+        ("cores", usable_cores().reason),
+        ("memory", f"{here['memory_bytes'] / 1e9:.1f} GB, {free_memory_bytes() / 1e9:.1f} GB free"),
+        ("shared memory", "no folder of its own" if shared is None else f"{shared / 1e9:.2f} GB free"),
+        ("GPU", ", ".join(here["gpus"]) if has_cuda() else "none that works with this torch"),
+        ("C++ compiler", compiler),
+        ("NVRTC", nvrtc_version() or "none (`pip install 'rl-speed[cuda]'`; for envs.backend = cuda)"),
+        ("games", f"{len(roms.get_all_rom_ids())} in ale-py"),
+        *versions().items(),
+    ]
 
 
 @app.command()
@@ -196,8 +203,21 @@ def configs() -> None:
     Console().print(table)
 
 
+def _show_log() -> None:
+    """What the library notes for its users, such as that it compiles, on standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("rl_speed")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+
+
 def main() -> None:
     """Runs the command line: what the user can put right ends with one sentence and exit status 2."""
+    # Before torch is loaded: threads that wait for others of their team give the core away instead of spinning on it,
+    # so that runs side by side do not stop each other (docs/notebook.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _show_log()
     try:
         app()
     except UserError as error:

@@ -14,7 +14,10 @@ import pytest
 import torch
 
 from rl_speed.config import RunConfig, merge, validate
+from rl_speed.learner.module import DQNModule
+from rl_speed.learner.network import make_network
 from rl_speed.records import EnvStep
+from rl_speed.system.stage_timer import StageTimer
 
 
 class CountingEnv:
@@ -88,6 +91,12 @@ TINY: dict[str, Any] = {
     "logging": {"progress_bar": False},
     "trainer": {"accelerator": "cpu"},
 }
+
+
+def make_module(config: RunConfig, num_actions: int = 3) -> DQNModule:
+    """The learner of a configuration, with networks of its own."""
+    networks = [make_network(config.network, config.envs.observation_shape, num_actions) for _ in range(2)]
+    return DQNModule(networks[0], networks[1], config.update, StageTimer())
 
 
 @pytest.fixture

@@ -192,4 +192,4 @@ def test_the_folder_of_presets_is_found():
 
 def test_a_fused_network_needs_whole_blocks():
     with pytest.raises(ConfigError, match=r"network.fused = true needs .* not 8 and 3; set it to false"):
-        load_config("fast_cpu", ["network.strides=[3, 2]"])
+        load_config("fast_cpu", ["network.strides=[3, 2]", "network.fused=true"])

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from rl_speed.cli import app
 from rl_speed.emulator import compiler
-from rl_speed.emulator.compiler import CompilerMissingError, find_compiler, library_path
+from rl_speed.emulator.compiler import library_path
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import find_game, game_names, read_rom
 from rl_speed.emulator.instructions import OPCODES, interpreter
@@ -22,6 +22,7 @@ from rl_speed.emulator.rules import rule_source
 from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.emulator.verify import first_difference, golden, make_ale, verify
 from rl_speed.experience.envs.preprocessing import push_frame
+from rl_speed.system.compiler import CompilerMissingError, find_compiler
 from rl_speed.system.errors import UserError
 from tests.roms import HOST_GAME, Program, cpu_program, crashing_program, tia_program
 

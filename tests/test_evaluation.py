@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rl_speed.config import load_config
+from rl_speed.experience import parts
 from rl_speed.training import evaluation
 
 
@@ -25,10 +26,10 @@ def test_our_own_emulator_never_grades_itself(override, backend, monkeypatch):
         seen.append(config.backend)
         return real(config, *arguments, **named)
 
-    real = evaluation.make_env
-    monkeypatch.setattr(evaluation, "make_env", make_env)
+    real = parts.make_env
+    monkeypatch.setattr(parts, "make_env", make_env)
     config = load_config("baseline", override.split())
     stop = Event()
     stop.set()
-    assert evaluation.play_games(torch.nn.Linear(1, 1), config, 2, 0.01, 0, 1, stop) is None
+    assert evaluation.play_games(torch.nn.Linear(1, 1), config, evaluation.Protocol(2, 0.01, 0), stop=stop) is None
     assert seen == [backend]

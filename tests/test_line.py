@@ -9,9 +9,9 @@ from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.generators.in_process import InProcessGenerator
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.experience.replay import Replay, ReplaySettings
-from rl_speed.learner.module import DQNModule
+from rl_speed.system.ending import Ending
 from rl_speed.system.stage_timer import StageTimer
-from tests.conftest import CountingEnv
+from tests.conftest import CountingEnv, make_module
 
 
 class Table(torch.nn.Module):
@@ -29,11 +29,13 @@ def make_line(config, env, network):
     """Everything from the games to the batches."""
     clock, stop = StageTimer(), threading.Event()
     policy = EpsilonGreedyPolicy(network, env.num_actions, seed=0)
-    generator = InProcessGenerator(env, policy, config, clock)
+    generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, clock)
     settings = ReplaySettings(config.envs.frame_stack, config.replay.n_step, config.replay.gamma)
     steps = config.replay.capacity_env_steps // env.num_envs
     replay = Replay(steps, env.num_envs, 20, 20, settings, seed=0)
-    return ExperienceDataset(generator, replay, config, clock, stop), policy, stop
+    prefill, free_running = config.replay.prefill_env_steps, config.actors.free_running
+    dataset = ExperienceDataset(generator, replay, config.update, prefill, clock, Ending(stop), free_running)
+    return dataset, policy, stop
 
 
 def test_one_transition_travels_to_its_gradient(tiny_config):
@@ -51,7 +53,7 @@ def test_one_transition_travels_to_its_gradient(tiny_config):
     assert batch.bootstrap_discount.tolist() == [0.25]
     assert batch.next_observation[0, :, 0, 0].tolist() == [row + 1, row + 2]
 
-    module = DQNModule(config, 3, StageTimer())
+    module = make_module(config)
     module.online_network = Table([0.25, 0.5, 0.125])
     module.target_network = Table([3.0, 1.0, 2.0])
     loss, error = module.loss(batch)
@@ -71,7 +73,7 @@ def test_slow_grads_costs_time_but_changes_no_gradient(tiny_config):
     for slow in (False, True):
         config = tiny_config(update={"slow_grads": slow, "double": True})
         torch.manual_seed(0)
-        module = DQNModule(config, 3, StageTimer())
+        module = make_module(config)
         dataset, _, _ = make_line(config, CountingEnv([7]), module.online_network)
         loss, _ = module.loss(next(iter(dataset)).minibatch(0))
         loss.backward()

@@ -4,21 +4,18 @@ import pytest
 import torch
 
 from rl_speed.config import load_config
-from rl_speed.learner.module import DQNModule
 from rl_speed.records import Batch
 from rl_speed.system.errors import ConfigError
-from rl_speed.system.stage_timer import StageTimer
+from tests.conftest import make_module
 
 CHANGES = ["update.batch_size=8", "envs.image_height=42", "envs.image_width=42", "update.shards=1"]
 
 
-def make_module(*changes):
+def make_learner(*changes):
     torch.manual_seed(0)
-    config = load_config("smoke", [*CHANGES, *changes])
-    module = DQNModule(config, 3, StageTimer())
+    module = make_module(load_config("smoke", [*CHANGES, *changes]))
     optimizer = torch.optim.SGD(module.online_network.parameters(), lr=0.1)
     module.optimizers = lambda: optimizer
-    module.manual_backward = lambda loss: loss.backward()
     return module
 
 
@@ -50,13 +47,11 @@ def weights(module):
 
 def test_a_second_gradient_step_under_autocast_uses_the_weights_of_the_first():
     batch = make_batch(2)
-    together, apart = make_module(), make_module()
-    with torch.autocast("cpu", torch.bfloat16):
-        losses = together.training_step(batch, 0)["loss"]
+    together, apart = make_learner("update.precision=bf16"), make_learner("update.precision=bf16")
+    losses = together.training_step(batch, 0)["loss"]
     for n in range(2):
         part = Batch(**{name: getattr(batch, name)[n : n + 1] for name in batch.__dataclass_fields__})
-        with torch.autocast("cpu", torch.bfloat16):
-            assert apart.training_step(part, n)["loss"][0] == losses[n]
+        assert apart.training_step(part, n)["loss"][0] == losses[n]
     assert torch.equal(weights(together), weights(apart))
 
 
@@ -64,9 +59,9 @@ def test_a_second_gradient_step_under_autocast_uses_the_weights_of_the_first():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_shards_give_the_gradient_of_the_whole(shards, precision):
     batch = make_batch(2)
-    whole, parts = make_module(), make_module(f"update.shards={shards}", f"update.precision={precision}")
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        expected, found = whole.training_step(batch, 0), parts.training_step(batch, 0)
+    in_precision = f"update.precision={precision}"
+    whole, parts = make_learner(in_precision), make_learner(f"update.shards={shards}", in_precision)
+    expected, found = whole.training_step(batch, 0), parts.training_step(batch, 0)
     tolerance = 1e-5 if precision == "fp32" else 2e-2
     torch.testing.assert_close(found["td_error"], expected["td_error"], rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(found["loss"], expected["loss"], rtol=tolerance, atol=tolerance)
@@ -77,3 +72,19 @@ def test_shards_that_do_not_fit_are_refused():
     for change in ("update.shards=3", "update.compile=true"):
         with pytest.raises(ConfigError, match=r"update\.shards = \d must divide update\.batch_size = 8"):
             load_config("smoke", [*CHANGES, "update.shards=2", change])
+
+
+def test_precision_belongs_to_the_update_and_no_weight_is_left_out():
+    batch = make_batch(1).minibatch(0)
+    gradients = []
+    for precision in ("fp32", "bf16"):
+        for fused in ("true", "false"):
+            module = make_learner(f"update.precision={precision}", f"network.fused={fused}")
+            module.gradient(batch, list(module.online_network.parameters()))
+            gradients.append(torch.cat([p.grad.flatten() for p in module.online_network.parameters()]))
+    reference = gradients[0]
+    assert all(bool(gradient.abs().sum() > 0) for gradient in gradients)
+    torch.testing.assert_close(gradients[1], reference, rtol=1e-4, atol=1e-5)
+    for gradient in gradients[2:]:
+        assert torch.linalg.vector_norm(gradient - reference) < 0.05 * torch.linalg.vector_norm(reference)
+        assert not torch.equal(gradient, reference)

@@ -8,7 +8,8 @@ import torch
 from rich.console import Console
 
 from rl_speed.config import merge, validate
-from rl_speed.training.checkpoint import find_last, list_checkpoints, read_config, read_experience, read_model
+from rl_speed.training.checkpoint.folders import find_last, list_checkpoints
+from rl_speed.training.checkpoint.reading import read_config, read_experience, read_model
 from rl_speed.training.fit import fit
 from tests.conftest import TINY
 

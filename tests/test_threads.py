@@ -3,7 +3,9 @@
 import pytest
 
 from rl_speed.config import load_config
-from rl_speed.training.plan import plan_threads
+from rl_speed.system.cores import Cores
+from rl_speed.training.probe import shard_counts
+from rl_speed.training.threads import plan_threads
 
 
 @pytest.mark.parametrize(
@@ -25,5 +27,26 @@ from rl_speed.training.plan import plan_threads
     ],
 )
 def test_threads(preset, overrides, cores, learner, env):
-    plan = plan_threads(load_config(preset, overrides), cores)
-    assert (plan.learner, plan.env) == (learner, env)
+    config = load_config(preset, overrides)
+    plan = plan_threads(config, Cores(cores, cores, ""))
+    shards = config.update.shards
+    if shards == "auto":  # two parts where there are cores for them, as in the measurements behind the recipe
+        shards = min(2, shard_counts(config.update.batch_size, plan.learner_cores)[-1])
+    assert (plan.of_each_shard(config.update, shards), plan.env) == (learner, env)
+
+
+def test_arithmetic_goes_by_cores_and_games_by_hardware_threads():
+    plan = plan_threads(load_config("smoke", ["envs.count=16"]), Cores(8, 4, ""))
+    assert (plan.learner_cores, plan.env) == (4, 4)
+
+
+def test_sixty_four_cores_are_not_all_spun_on():
+    plan = plan_threads(load_config("fast_cpu"), Cores(128, 64, ""))
+    assert plan.learner_cores == 8
+    assert shard_counts(256, plan.learner_cores) == [1, 2, 4, 8]
+
+
+def test_parts_of_a_minibatch_divide_it():
+    assert shard_counts(96, 64) == [1, 2, 4, 8]
+    assert shard_counts(36, 64) == [1, 2, 4]
+    assert shard_counts(256, 1) == [1]

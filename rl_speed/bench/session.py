@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import tempfile
 import time
@@ -21,8 +20,12 @@ from rl_speed.bench.measure.sampler import GpuSampler
 from rl_speed.bench.model.answers import STOPS_PAYING, answers
 from rl_speed.bench.model.diagnosis import expect, paragraph
 from rl_speed.bench.model.rows import make_rows, per_second
+from rl_speed.config import validate
+from rl_speed.system.cores import usable_cores
 from rl_speed.system.errors import UserError
-from rl_speed.system.machine import machine, usable_cores, versions
+from rl_speed.system.json_file import write_whole
+from rl_speed.system.machine import machine, versions
+from rl_speed.training.plan import decided_fields, with_fields
 
 MAX_ENVS = 256
 ENV_ONLY_SECONDS = 10.0  # games alone are steady: longer windows say nothing new
@@ -107,6 +110,7 @@ class Session:
         self.contestants: list[Contestant] = []
         self.measurements: list[dict[str, Any]] = []
         self._configs: dict[str, Any] = {}
+        self._plans: dict[str, Any] = {}  # what ran, by rung
         self._facts = {"commit": commit(), "machine": machine(), "versions": versions()}
         self.solve_runs: list[dict[str, Any]] = []
         self.calibration: dict[str, Any] | None = None
@@ -168,6 +172,8 @@ class Session:
             self.save()
             return None
         self.measurements.append({**noted, "result": answer})
+        if contestant.name in self._configs and contestant.group == "ladder":
+            self._plans[contestant.name] = answer["plan"]
         self._tell(f"{contestant.name}: {per_second(answer, 'env_steps'):,.1f} env steps/s (repeat {repeat + 1})")
         self.save()
         return answer
@@ -248,6 +254,13 @@ class Session:
                     self._tell(f"{contestant.name}, seed {seed}: {how} after {answer['seconds']:.0f} s")
                 self.save()
 
+    def _as_run(self) -> dict[str, Any]:
+        """The rungs' configurations with what was left open as their plans decided it."""
+        return {
+            name: with_fields(validate(self._configs[name]), decided_fields(plan)).model_dump(mode="json")
+            for name, plan in self._plans.items()
+        }
+
     def content(self) -> dict[str, Any]:
         """What bench.json holds."""
         described = []
@@ -263,11 +276,11 @@ class Session:
                 }
             )
         rows = make_rows(described, self.measurements)
-        cores = usable_cores()
-        configs, game = self._configs, self.game
+        cores = usable_cores().count
+        game = self.game
         # The model of the costs is one of CPUs.
         is_cpu = not any(row["gpu_memory_bytes"] for row in rows)
-        expectations = expect(rows, configs, self.calibration, cores) if self.calibration and is_cpu else []
+        expectations = expect(rows, self._as_run(), self.calibration, cores) if self.calibration and is_cpu else []
         return {
             "date": self._started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - self._begun, 1),
@@ -282,6 +295,7 @@ class Session:
             "solve": self.solve_runs,
             "calibration": self.calibration,
             "configs": self._configs,
+            "plans": self._plans,
             "problems": self.problems,
             "measurements": self.measurements,
         }
@@ -289,16 +303,8 @@ class Session:
     def save(self) -> None:
         """Writes bench.json so that nothing measured is lost; a full disk is told once, and the bench goes on."""
         try:
-            write_json(self.out, self.content())
+            write_whole(self.out / JSON_FILE, self.content())
         except OSError as error:
             if not self._cannot_save:
                 self._cannot_save = True
                 self.problem(f"{self.out / JSON_FILE} cannot be written ({error}); the bench goes on")
-
-
-def write_json(folder: Path, content: dict[str, Any]) -> None:
-    """Writes bench.json; it appears only when it is whole."""
-    path = folder / JSON_FILE
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -4,7 +4,7 @@ A configuration that loads can be run: bad names, types, ranges and combinations
 sentence for each.
 """
 
-from rl_speed.config.loading import load_config, merge, parse_override, preset_names, validate
+from rl_speed.config.loading import Overrides, as_changes, load_config, merge, parse_override, preset_names, validate
 from rl_speed.config.schema import (
     ACTION_NAMES,
     ActorsConfig,
@@ -28,11 +28,13 @@ __all__ = [
     "ExplorationConfig",
     "LoggingConfig",
     "NetworkConfig",
+    "Overrides",
     "ReplayConfig",
     "RunConfig",
     "StopConfig",
     "TrainerConfig",
     "UpdateConfig",
+    "as_changes",
     "load_config",
     "merge",
     "parse_override",

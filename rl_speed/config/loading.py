@@ -16,6 +16,8 @@ from rl_speed.config.rules import check_rules
 from rl_speed.config.schema import RunConfig
 from rl_speed.system.errors import ConfigError
 
+Overrides = Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 reads 1e-4 as text; people mean the number."""
@@ -103,25 +105,44 @@ def parse_override(text: str) -> dict[str, Any]:
         value = yaml.load(raw, _Loader)
     except (yaml.YAMLError, ValueError):
         raise ConfigError(f"--set {text!r}: the value {raw!r} is not valid YAML") from None
-    for part in reversed(key.strip().split(".")):
-        value = {part: value}
-    return dict(value)
+    return _nested(key, value)
 
 
-def load_config(source: str, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(source: str, overrides: Overrides = ()) -> RunConfig:
     """Reads a preset or file and applies overrides.
 
     Args:
         source: name of a preset, or path of a YAML file (which may start with `extends: NAME`).
-        overrides: texts `section.field=value`, applied in order.
+        overrides: see `as_changes`.
 
     Raises:
         ConfigError: with one sentence that names the field, the value and the fix.
     """
     content = _read_yaml(source)
-    for text in overrides:
-        content = merge(content, parse_override(text))
+    for change in as_changes(overrides):
+        content = merge(content, change)
     return validate(content)
+
+
+def as_changes(overrides: Overrides) -> list[dict[str, Any]]:
+    """Overrides as nested dictionaries, to be laid over a configuration in order.
+
+    Args:
+        overrides: values by `section.field`; or a list of these and of texts `section.field=value`.
+    """
+    changes = []
+    for override in [overrides] if isinstance(overrides, Mapping) else overrides:
+        if isinstance(override, str):
+            changes.append(parse_override(override))
+        else:
+            changes += [_nested(key, value) for key, value in override.items()]
+    return changes
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return dict(value)
 
 
 def validate(content: Mapping[str, Any]) -> RunConfig:

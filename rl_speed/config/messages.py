@@ -8,8 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-_UNION_TAGS = {"tuple[str, ...]", "literal['minimal','full']", "tuple[float, float]"}
-
 
 def sentence(error: ValidationError, schema: type[BaseModel]) -> str:
     """One sentence for the first problem of a failed validation.
@@ -19,7 +17,7 @@ def sentence(error: ValidationError, schema: type[BaseModel]) -> str:
         schema: what was validated.
     """
     first = error.errors()[0]
-    location = [part for part in first["loc"] if isinstance(part, str) and part not in _UNION_TAGS]
+    location = _location(schema, first["loc"])
     field = ".".join(location)
     kind, value, context = first["type"], first.get("input"), first.get("ctx", {})
     if kind == "extra_forbidden":
@@ -37,6 +35,19 @@ def sentence(error: ValidationError, schema: type[BaseModel]) -> str:
     description = _description(schema, location)
     about = f" ({description})" if description else ""
     return f"{field} = {value!r} is not usable: {first['msg'].lower()}{about}; change it in the file or with --set"
+
+
+def _location(schema: type[BaseModel], reported: Sequence[int | str]) -> list[str]:
+    """The names of sections and field alone: pydantic goes on with places inside a value and kinds of a union."""
+    section: Any = schema
+    location: list[str] = []
+    for part in reported:
+        fields = getattr(section, "model_fields", None)
+        if fields is None or not isinstance(part, str):
+            break
+        location.append(part)
+        section = fields[part].annotation if part in fields else None
+    return location
 
 
 def _known_keys(schema: type[BaseModel], location: Sequence[str]) -> list[str]:

@@ -80,7 +80,7 @@ def convolutions_have_sizes(config: RunConfig) -> str | None:
 def fused_kernel_is_whole_blocks(config: RunConfig) -> str | None:
     """The fused first layer reads blocks of stride x stride pixels."""
     network = config.network
-    if not network.fused or network.kernels[0] % network.strides[0] == 0:
+    if network.fused is not True or network.kernels[0] % network.strides[0] == 0:
         return None
     return (
         f"network.fused = true needs a first kernel that is a multiple of its stride, not {network.kernels[0]} "
@@ -155,7 +155,9 @@ def target_syncs_at_batch_ends(config: RunConfig) -> str | None:
 def shards_divide_the_batch(config: RunConfig) -> str | None:
     """Equal parts; and what is compiled is not cut."""
     update = config.update
-    if update.batch_size % update.shards == 0 and not (update.shards > 1 and update.compile):
+    if update.shards == "auto" or update.shards == 1:
+        return None
+    if update.batch_size % update.shards == 0 and not update.compile:
         return None
     return (
         f"update.shards = {update.shards} must divide update.batch_size = {update.batch_size}, and "

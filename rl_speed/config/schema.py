@@ -140,10 +140,17 @@ class NetworkConfig(Section):
         description="images minus their mean over the prefill, divided by the deviation, instead of /255",
     )
     normalise: bool = Field(False, description="GroupNorm (one group) per convolution, LayerNorm per head")
-    fused: bool = Field(
+    fused: bool | Literal["auto"] = Field(
         False,
-        description="same values, faster on a CPU: first layer over blocks of pixels, both double-DQN networks at once",
+        description="same values, faster on some CPUs: first layer over blocks of pixels, both double-DQN networks at "
+        "once; auto: measured on this machine",
     )
+
+    @property
+    def is_fused(self) -> bool:
+        """`fused`, once the plan has decided."""
+        assert self.fused != "auto", "training/plan.py decides network.fused first"
+        return self.fused
 
 
 class UpdateConfig(Section):
@@ -171,14 +178,30 @@ class UpdateConfig(Section):
     target_sync_rate: float | None = Field(
         None, gt=0, le=1, description="soft sync instead: share of the online weights taken per batch"
     )
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast to bfloat16")
+    precision: Literal["fp32", "bf16", "auto"] = Field(
+        "fp32", description="bf16: autocast to bfloat16; auto: the faster one, measured on this machine"
+    )
     compile: bool = Field(False, description="torch.compile the loss (needs a C++ compiler on the CPU)")
-    shards: int = Field(
-        1, ge=1, le=64, description="parts of a minibatch whose gradients are computed at once, on cores of their own"
+    shards: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
+        1,
+        description="parts of a minibatch whose gradients are computed at once, on cores of their own; auto: measured "
+        "on this machine",
     )
     uint8_to_device: bool = Field(True, description="false: frames become float32 before they are transferred")
     slow_grads: bool = Field(False, description="the mistake to measure: autograd on in acting and targets")
     threads: int = Field(0, ge=0, le=1024, description="torch threads of the learner; 0: chosen from the cores")
+
+    @property
+    def uses_bf16(self) -> bool:
+        """Whether networks run under bfloat16 autocast, once the plan has decided."""
+        assert self.precision != "auto", "training/plan.py decides update.precision first"
+        return self.precision == "bf16"
+
+    @property
+    def num_shards(self) -> int:
+        """`shards`, once the plan has decided."""
+        assert self.shards != "auto", "training/plan.py decides update.shards first"
+        return self.shards
 
 
 class ExplorationConfig(Section):

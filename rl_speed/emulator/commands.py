@@ -65,9 +65,9 @@ def verify(
     anything differs.
     """
     from rl_speed.emulator import verify as comparison
-    from rl_speed.emulator.compiler import find_compiler
     from rl_speed.emulator.games import find_game, game_names
-    from rl_speed.system.machine import usable_cores
+    from rl_speed.system.compiler import find_compiler
+    from rl_speed.system.cores import usable_cores
 
     if all_ == (game is not None):
         raise UserError("emulator verify: give either a game or --all.")
@@ -79,7 +79,7 @@ def verify(
         _report(comparison.verify_cuda(name, frames, seed, num_envs) for name in names)
         return
     arguments = (frames, seed, sticky, full_actions, not interpret, mode, difficulty)
-    with ProcessPoolExecutor(min(usable_cores(), len(names))) as pool:
+    with ProcessPoolExecutor(min(usable_cores().count, len(names))) as pool:
         futures = [pool.submit(comparison.verify, name, *arguments) for name in names]
         _report(future.result() for future in futures)
 
@@ -109,7 +109,8 @@ def bench(
     from rl_speed.emulator.games import find_game, game_names
     from rl_speed.emulator.measure import FRAME_SKIP, kernel_milliseconds, measure
     from rl_speed.emulator.nvidia import check_cuda
-    from rl_speed.system.machine import machine, usable_cores, versions
+    from rl_speed.system.cores import usable_cores
+    from rl_speed.system.machine import machine, versions
 
     check_json_path(json_path)
     if all_ and (game is not None or device == "cuda"):
@@ -118,7 +119,7 @@ def bench(
     if on_gpu:
         check_cuda()
     games = [find_game(name) for name in (game_names() if all_ else [game or "pong"])]
-    counts, threads = _counts(num_envs), threads or usable_cores()
+    counts, threads = _counts(num_envs), threads or usable_cores().count
     console = Console()
     content: dict[str, Any] = {"threads": threads, "machine": machine(), "versions": versions(), "rows": []}
     for found, count in [(found, count) for found in games for count in counts]:

@@ -7,21 +7,18 @@ new one.
 from __future__ import annotations
 
 import ctypes
-import functools
 import hashlib
-import importlib.util
+import logging
 import os
 import platform
-import shlex
-import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from rl_speed.system.compiler import CompilerMissingError, compiler_version, find_compiler
 from rl_speed.system.errors import UserError
-from rl_speed.system.machine import processor_name
+from rl_speed.system.machine import processor, processor_flags
 
 SOURCE = Path(__file__).parent / "source"
 FLAGS = (
@@ -39,8 +36,11 @@ FLAGS = (
 )
 
 
-class CompilerMissingError(UserError):
-    """There is no C++ compiler that works."""
+_LOGGER = logging.getLogger(__name__)
+
+
+class EmulatorUnavailableError(UserError):
+    """The emulator cannot be had here: no compiler that works, or no place to keep and run what it makes."""
 
 
 def cache_folder() -> Path:
@@ -49,53 +49,16 @@ def cache_folder() -> Path:
     try:
         return Path(base or Path.home() / ".cache") / "rl_speed" / "emulator"
     except RuntimeError:
-        raise UserError("XDG_CACHE_HOME: there is no home folder; set it to a folder for compiled code.") from None
+        raise EmulatorUnavailableError(
+            "XDG_CACHE_HOME: there is no home folder; set it to a folder for compiled code."
+        ) from None
 
 
-def unwritable_cache(error: OSError) -> UserError:
+def unwritable_cache(error: OSError) -> EmulatorUnavailableError:
     """What to say where the cache cannot be written."""
-    return UserError(
+    return EmulatorUnavailableError(
         f"cache: {cache_folder()} cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder that can."
     )
-
-
-@functools.cache
-def find_compiler() -> tuple[str, ...]:
-    """The command of a C++ compiler: $CXX, one on the path, or the one in the package ziglang.
-
-    Raises:
-        CompilerMissingError: there is none.
-    """
-    chosen = os.environ.get("CXX", "").strip()
-    for command in [tuple(shlex.split(chosen))] if chosen else [("c++",), ("g++",), ("clang++",)]:
-        if shutil.which(command[0]) and _compiler_version(command):
-            return command
-    if chosen:
-        raise CompilerMissingError(f"CXX: {chosen!r} is no compiler that starts; name a C++ compiler, or unset CXX.")
-    if importlib.util.find_spec("ziglang") is not None:
-        return (sys.executable, "-m", "ziglang", "c++")
-    raise CompilerMissingError(
-        "The emulator needs a C++ compiler and none was found: install g++ or clang, or run `pip install ziglang`."
-    )
-
-
-@functools.cache
-def _compiler_version(command: tuple[str, ...]) -> str:
-    """What it says of itself; empty if it does not start."""
-    try:
-        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
-
-
-def _processor_features() -> str:
-    """What -march=native goes by, where the system says it; one name of a processor may have several sets."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
 def source_texts() -> dict[str, str]:
@@ -107,12 +70,12 @@ def load_library(path: Path) -> ctypes.CDLL:
     """A library that was compiled.
 
     Raises:
-        UserError: it cannot be loaded.
+        EmulatorUnavailableError: it cannot be loaded, e.g. from a file system mounted with noexec.
     """
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise UserError(
+        raise EmulatorUnavailableError(
             f"cache: {path} cannot be loaded ({error}); delete it, or set XDG_CACHE_HOME to a folder that may hold "
             "programs."
         ) from error
@@ -123,6 +86,7 @@ def library_path(
     defines: Mapping[str, int],
     extra_flags: tuple[str, ...] = (),
     main: str = "batch.cpp",
+    subject: str = "the emulator",
 ) -> Path:
     """The library for a game, compiled now or found in the cache.
 
@@ -131,19 +95,22 @@ def library_path(
         defines: macros.
         extra_flags: for the compiler, after the usual ones.
         main: the file of source/ that is compiled.
+        subject: what is compiled, for the line in the log.
 
     Raises:
-        CompilerMissingError: there is no C++ compiler that can compile it.
-        UserError: the cache cannot be written.
+        EmulatorUnavailableError: there is no C++ compiler that can compile it, or the cache cannot be written.
     """
-    command = find_compiler()
+    try:
+        command = find_compiler()
+    except CompilerMissingError as error:
+        raise EmulatorUnavailableError(str(error)) from error
     flags = [*FLAGS, *extra_flags, *(f"-D{name}={value}" for name, value in defines.items())]
     parts = [
         *command,
-        _compiler_version(command),
+        compiler_version(command),
         platform.machine(),
-        processor_name(),
-        _processor_features(),
+        processor()["name"],
+        processor_flags(),
         *flags,
         main,
     ]
@@ -155,6 +122,7 @@ def library_path(
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
     library = cache_folder() / f"{digest}.so"
     if not os.path.exists(library):
+        _LOGGER.info("compiling %s; this is kept in %s", subject, cache_folder())
         _compile(command, flags, generated, main, library)
     return library
 
@@ -178,14 +146,14 @@ def _compile(
                 (Path(folder) / name).write_text(text)
             made = Path(folder) / "emulator.so"
             arguments = [*command, *flags, "-I", folder, "-I", str(SOURCE), str(SOURCE / main), "-o", str(made)]
-            said = _run(arguments)
-            if said is not None:
+            complaint = _run(arguments)
+            if complaint is not None:
                 # Some compilers do not know the processor that they run on.
-                said = _run([argument for argument in arguments if argument != "-march=native"])
-            if said is not None:
-                raise CompilerMissingError(
+                complaint = _run([argument for argument in arguments if argument != "-march=native"])
+            if complaint is not None:
+                raise EmulatorUnavailableError(
                     f"The C++ compiler {' '.join(command)} cannot compile the emulator; install g++ 9 or newer, or "
-                    f"clang 10 or newer. It says: {said[:400]}"
+                    f"clang 10 or newer. It says: {complaint[:400]}"
                 )
             # Another process may be making the same file: the last one to finish replaces an equal one.
             os.replace(made, library)

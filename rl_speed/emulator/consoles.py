@@ -168,10 +168,12 @@ class Consoles:
         if not own_rom:
             # ale-py knows the switches at power-on by the ROM's checksum, not by its name.
             defines = {**defines, "POWER_ON_DIFFICULTY": 0}
+        subject = f"an interpreter that finds the code of {game.name}"
         if recompile and own_rom:
+            subject = f"the emulator for {game.name}"
             generated["blocks.inc"] = find_blocks(game, rom_path)
             defines = {**defines, "BLOCKS": 1}
-        self.library_path = library_path(generated, defines, extra_flags)
+        self.library_path = library_path(generated, defines, extra_flags, subject=subject)
         self._library = load_library(self.library_path)
         self._library.emulator_open.restype = ctypes.c_void_p
         settings_in_c.cache_starts &= int(own_rom)

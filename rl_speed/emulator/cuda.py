@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rl_speed.emulator.checks import check_count, check_seeds, check_state, state_fingerprint
-from rl_speed.emulator.compiler import CompilerMissingError
+from rl_speed.emulator.compiler import EmulatorUnavailableError
 from rl_speed.emulator.consoles import find_blocks
 from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.instructions import interpreter
@@ -60,7 +60,7 @@ def kernel_parts(game: Game, recompile: bool = True) -> tuple[dict[str, str], di
     if recompile:
         try:
             generated["blocks.inc"] = find_blocks(game)
-        except CompilerMissingError:
+        except EmulatorUnavailableError:
             return generated, defines
         defines = {**defines, "BLOCKS": 1}
     return generated, defines

@@ -218,12 +218,12 @@ def _play_both(
     import torch
 
     from rl_speed.emulator.cuda import CudaConsoles
-    from rl_speed.system.machine import usable_cores
+    from rl_speed.system.cores import usable_cores
 
     settings = ConsoleSettings(cache_starts=not defines)
     ours = CudaConsoles(game, num_consoles, settings, launcher)
     flags = tuple(f"-D{macro}={value}" for macro, value in defines.items())
-    other = Consoles(game, num_consoles, settings, threads=usable_cores(), extra_flags=flags)
+    other = Consoles(game, num_consoles, settings, threads=usable_cores().count, extra_flags=flags)
     seeds = seed + np.arange(num_consoles)
     rng = np.random.default_rng(seed)
     ends = 0

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from threading import Event
 from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset
 
-from rl_speed.config import RunConfig
+from rl_speed.config import UpdateConfig
 from rl_speed.experience.generators.protocol import RolloutGenerator
 from rl_speed.experience.replay import Replay
 from rl_speed.records import Batch, EpisodeEnd
+from rl_speed.system.ending import Ending
 from rl_speed.system.stage_timer import StageTimer
 
 # Long enough that no run reaches the end: an epoch's boundary costs time and means nothing here.
@@ -29,66 +28,75 @@ class ExperienceDataset(IterableDataset[Batch]):
     Args:
         generator: where rollouts come from.
         replay: where they are kept and batches are drawn.
-        config: replay ratio, batch size and prefill.
-        clock: charged with replay, and with transfer where frames are converted before it.
-        stop: set when the run should end; iteration then ends.
-        deadline: on the monotonic clock; iteration ends there too, be it in the prefill.
+        config: replay ratio and batch size.
+        prefill_env_steps: random env steps before the first batch.
+        timer: charged with replay, and with transfer where frames are converted before it.
+        ending: iteration ends when the run has to, be it in the prefill.
+        free_running: batches do not wait for the experience that belongs to them.
     """
 
     def __init__(
         self,
         generator: RolloutGenerator,
         replay: Replay,
-        config: RunConfig,
-        clock: StageTimer,
-        stop: Event,
-        deadline: float | None = None,
+        config: UpdateConfig,
+        prefill_env_steps: int,
+        timer: StageTimer,
+        ending: Ending,
+        free_running: bool = False,
     ) -> None:
         self.generator, self.replay = generator, replay
-        self._deadline = deadline
-        self._config, self._clock, self._stop = config, clock, stop
+        self._config, self._timer, self._ending = config, timer, ending
+        self._prefill_env_steps, self._free_running = prefill_env_steps, free_running
         self.gradient_steps = 0  # drawn so far
         self._episode_ends: list[EpisodeEnd] = []
-        self.env_steps_per_gradient_step = config.update.env_steps_per_gradient_step
+        self.env_steps_per_gradient_step = config.env_steps_per_gradient_step
         # Env steps at which the present batch could be drawn; those that fill the replay do not count.
-        self._due_env_steps = float(config.replay.prefill_env_steps)
+        self._due_env_steps = float(prefill_env_steps)
+        # False while games are being played or stored: who breaks in then must not save the games as they stand.
+        self.is_at_rest = True
 
     def __len__(self) -> int:
         return BATCHES_PER_EPOCH
 
     def __iter__(self) -> Iterator[Batch]:
-        update = self._config.update
+        update = self._config
         while True:
             while self._is_rollout_due():
-                rollout = None if self._is_over() else next(self.generator, None)
+                self.is_at_rest = False
+                rollout = next(self.generator, None) if self._ending.reason is None else None
                 if rollout is None:
+                    self.is_at_rest = True
                     return
-                with self._clock.measure("replay"):
+                with self._timer.measure("replay"):
                     self.replay.append(rollout)
                 self._episode_ends += rollout.episode_ends
-            with self._clock.measure("replay"):
+                self.is_at_rest = True
+            with self._timer.measure("replay"):
                 batch = self.replay.sample(update.gradient_steps_per_batch, update.batch_size)
             self._due_env_steps += self._batch_env_steps()
             self.gradient_steps += update.gradient_steps_per_batch
             if not update.uint8_to_device:
-                with self._clock.measure("transfer"):
+                with self._timer.measure("transfer"):
                     batch = _with_float_frames(batch)
             yield batch
-
-    def _is_over(self) -> bool:
-        return self._stop.is_set() or (self._deadline is not None and time.monotonic() >= self._deadline)
 
     def _is_rollout_due(self) -> bool:
         """Whether the next batch has to wait for experience."""
         stored = self.replay.rows_written * self.replay.num_envs
-        if stored < self._config.replay.prefill_env_steps or not self.replay.rows_drawable:
+        if stored < self._prefill_env_steps or not self.replay.rows_drawable:
             return True
-        if self._config.actors.free_running:
+        if self._free_running:
             return self.generator.is_ready()
         return self.generator.env_steps < self._due_env_steps + self._batch_env_steps()
 
     def _batch_env_steps(self) -> float:
-        return self._config.update.gradient_steps_per_batch * self.env_steps_per_gradient_step
+        return self._config.gradient_steps_per_batch * self.env_steps_per_gradient_step
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps of the run so far, all envs together."""
+        return self.generator.env_steps
 
     def take_episode_ends(self) -> list[EpisodeEnd]:
         """The games that ended since the last call, in order."""
@@ -116,7 +124,7 @@ class ExperienceDataset(IterableDataset[Batch]):
 
     def fill_anew(self) -> None:
         """Notes that the replay is empty although the run has begun: it is filled before training goes on."""
-        self._due_env_steps = float(self.generator.env_steps + self._config.replay.prefill_env_steps)
+        self._due_env_steps = float(self.generator.env_steps + self._prefill_env_steps)
 
 
 def _with_float_frames(batch: Batch) -> Batch:

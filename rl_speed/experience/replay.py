@@ -8,19 +8,15 @@ are drawn, so sampling needs no retries.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor
 
-from rl_speed.config import RunConfig
+from rl_speed.config import ReplayConfig
 from rl_speed.learner.td import n_step_return
 from rl_speed.records import Batch, Rollout
-from rl_speed.system.errors import ConfigError
-from rl_speed.system.machine import has_cuda
 
 _COLUMNS = ("frame", "is_first", "action", "reward", "terminated", "truncated")
 
@@ -262,37 +258,26 @@ def _interleaved(frames: list[Tensor]) -> Tensor:
     return torch.stack(frames, dim=2)
 
 
-def make_replay(config: RunConfig, seed: int, tell: Callable[[str], None]) -> Replay:
-    """Allocates the replay, after saying how much memory it takes.
+def make_replay(config: ReplayConfig, observation_shape: tuple[int, int, int], num_envs: int, seed: int) -> Replay:
+    """Allocates the replay.
 
-    Raises:
-        ConfigError: there is less memory than that, or no such device.
+    Args:
+        config: size, meaning of a sample, and where it is kept.
+        observation_shape: (K, H, W).
+        num_envs: E, of all processes.
+        seed: of the draws.
     """
-    envs, settings = config.envs, config.replay
-    steps = settings.capacity_env_steps // config.total_envs
-    needed = ring_bytes(steps, config.total_envs, envs.frame_height, envs.image_width)
-    if settings.device != "cpu" and not has_cuda():
-        raise ConfigError(f"replay.device = {settings.device} needs CUDA, which does not work here; set it to cpu")
-    free = torch.cuda.mem_get_info()[0] if settings.device == "cuda" else psutil.virtual_memory().available
-    tell(f"replay: {steps * config.total_envs:,} transitions, {needed / 1e9:.2f} GB of {settings.device} memory")
-    if needed > free:
-        raise ConfigError(
-            f"replay.capacity_env_steps = {settings.capacity_env_steps} takes {needed / 1e9:.1f} GB, but only "
-            f"{free / 1e9:.1f} GB are free; lower it"
-        )
+    frame_stack, height, width = observation_shape
+    settings = ReplaySettings(
+        frame_stack, config.n_step, config.gamma, config.priority_exponent, config.importance_exponent
+    )
     return Replay(
-        steps,
-        config.total_envs,
-        envs.frame_height,
-        envs.image_width,
-        ReplaySettings(
-            envs.frame_stack,
-            settings.n_step,
-            settings.gamma,
-            settings.priority_exponent,
-            settings.importance_exponent,
-        ),
+        config.capacity_env_steps // num_envs,
+        num_envs,
+        height,
+        width,
+        settings,
         seed,
-        device="cuda" if settings.device == "cuda" else "cpu",
-        pin_memory=settings.device == "pinned",
+        device="cuda" if config.device == "cuda" else "cpu",
+        pin_memory=config.device == "pinned",
     )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rl_speed.config import RunConfig
-from rl_speed.learner.gradient import ShardedGradient
+from rl_speed.config import UpdateConfig
+from rl_speed.learner.gradient import Gradient, Loss
 from rl_speed.learner.network import QNetwork, value_of_both
 from rl_speed.learner.td import td_loss, td_target
 from rl_speed.records import Batch
@@ -22,29 +21,27 @@ class DQNModule(pl.LightningModule):
     """A DQN under manual optimisation: one `training_step` takes N gradient steps.
 
     Args:
-        config: network and update.
-        num_actions: A.
-        clock: charged with transfer and update.
+        online_network: uint8 or float32 [B, K, H, W] -> q_value [B, A]; it is trained.
+        target_network: of the same shape; it becomes a copy of the online one.
+        config: the gradient step, with nothing left to decide.
+        timer: charged with transfer and update.
 
     Source: Mnih et al. 2015, algorithm 1.
     Differs: Adam instead of RMSProp; n-step returns, double, dueling and priorities as configured.
     """
 
-    def __init__(self, config: RunConfig, num_actions: int, clock: StageTimer) -> None:
+    def __init__(
+        self, online_network: nn.Module, target_network: nn.Module, config: UpdateConfig, timer: StageTimer
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self._config, self._clock = config.update, clock
-        self._fused = config.network.fused
-        shape = (config.envs.frame_stack, config.envs.frame_height, config.envs.image_width, num_actions)
-        self.online_network = QNetwork(config.network, *shape)
-        self.target_network = QNetwork(config.network, *shape)
-        self.target_network.requires_grad_(config.update.slow_grads)
+        self._config, self._timer = config, timer
+        self.online_network, self.target_network = online_network, target_network
+        self.target_network.requires_grad_(config.slow_grads)
         self.sync_target(rate=None)
         # The loss is compiled, not the module: Lightning's hooks would break the graph.
-        self.compiled_loss: Callable[[Batch], tuple[Tensor, Tensor]] = (
-            torch.compile(self.loss, dynamic=False) if config.update.compile else self.loss
-        )
-        self._sharded = ShardedGradient(self.loss, config.update) if config.update.shards > 1 else None
+        self.compiled_loss: Loss = torch.compile(self.loss, dynamic=False) if config.compile else self.loss
+        self.gradient = Gradient(self.compiled_loss, config)
 
     def forward(self, observation: Tensor) -> Tensor:
         """q_value [B, A] of the online network."""
@@ -64,11 +61,12 @@ class DQNModule(pl.LightningModule):
 
     def _next_q_values(self, next_observation: Tensor) -> tuple[Tensor, Tensor | None]:
         """q_value [B, A] of the target network and, for double DQN, of the online network."""
+        target, online = self.target_network, self.online_network
         if not self._config.double:
-            return self.target_network(next_observation), None
-        if self._fused:
-            return value_of_both(self.target_network, self.online_network, next_observation)
-        return self.target_network(next_observation), self.online_network(next_observation)
+            return target(next_observation), None
+        if isinstance(target, QNetwork) and isinstance(online, QNetwork) and online.fused:
+            return value_of_both(target, online, next_observation)
+        return target(next_observation), online(next_observation)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Takes one gradient step per minibatch.
@@ -76,36 +74,37 @@ class DQNModule(pl.LightningModule):
         Returns:
             loss float32 [N] and td_error float32 [N, B], detached, on the device.
         """
-        with self._clock.measure("update"):
+        optimizer: Any = self.optimizers()
+        with self._timer.measure("update"):
             losses, errors = [], []
             for n in range(batch.gradient_steps):
-                loss, error = self._gradient_step(batch.minibatch(n))
+                loss, error = self.gradient_step(batch.minibatch(n), optimizer)
                 losses.append(loss)
                 errors.append(error)
             return {"loss": torch.stack(losses), "td_error": torch.stack(errors)}
 
-    def _gradient_step(self, minibatch: Batch) -> tuple[Tensor, Tensor]:
-        optimizer: Any = self.optimizers()
-        optimizer.zero_grad(set_to_none=True)
-        # Lightning's autocast lasts for the whole training_step and would go on with the bfloat16 copies of the weights
-        # that the first gradient step made.
-        torch.clear_autocast_cache()
-        if self._sharded is not None:
-            loss, error = self._sharded(minibatch, list(self.online_network.parameters()))
-        else:
-            loss, error = self.compiled_loss(minibatch)
-            self.manual_backward(loss)
+    def gradient_step(self, minibatch: Batch, optimizer: Any) -> tuple[Tensor, Tensor]:
+        """One step of the optimizer; also what the plan's probe and the bench time.
+
+        Args:
+            minibatch: without the axis N.
+            optimizer: of `configure_optimizers`, or Lightning's wrapper around it, which counts the steps.
+
+        Returns:
+            loss [] and |td_error| [B], detached.
+        """
+        loss, error = self.gradient(minibatch, list(self.online_network.parameters()))
         if self._config.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.online_network.parameters(), self._config.max_gradient_norm)
         optimizer.step()
-        return loss.detach(), error
+        return loss, error
 
     @torch.no_grad()
     def sync_target(self, rate: float | None) -> None:
         """Moves the target network to the online one: wholly (None), or by a share `rate` of the way."""
         online, target = self.online_network.state_dict(), self.target_network.state_dict()
         for name, tensor in target.items():
-            if rate is None:
+            if rate is None or not tensor.is_floating_point():
                 tensor.copy_(online[name])
             else:
                 tensor.lerp_(online[name], rate)
@@ -127,5 +126,5 @@ class DQNModule(pl.LightningModule):
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Moves a batch; nothing is copied if it is there already."""
-        with self._clock.measure("transfer"):
+        with self._timer.measure("transfer"):
             return batch.to(device)

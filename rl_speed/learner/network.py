@@ -48,7 +48,7 @@ class QNetwork(nn.Module):
         first = layers.pop(0)
         assert isinstance(first, nn.Conv2d)
         self.first = first
-        self.fused = config.fused
+        self.fused = config.is_fused
         # Blocks of stride x stride pixels that the first convolution reads, see `_blocks`.
         margin = config.kernels[0] // config.strides[0] - 1
         self._block_rows = (frame_height - config.kernels[0]) // config.strides[0] + 1 + margin
@@ -157,6 +157,17 @@ class QNetwork(nn.Module):
                 return advantage
             value: Tensor = self.value(activation[1].float())
             return value + advantage - advantage.mean(dim=1, keepdim=True)
+
+
+def make_network(config: NetworkConfig, observation_shape: tuple[int, int, int], num_actions: int) -> QNetwork:
+    """A QNetwork with random weights, float32 on the CPU.
+
+    Args:
+        config: shape of the network, with nothing left to decide.
+        observation_shape: (K, H, W), frames, rows and columns.
+        num_actions: A.
+    """
+    return QNetwork(config, *observation_shape, num_actions)
 
 
 def value_of_both(first: QNetwork, second: QNetwork, observation: Tensor) -> tuple[Tensor, Tensor]:

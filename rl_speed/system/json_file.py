@@ -1,21 +1,46 @@
-"""Results for machines: one JSON file that the user asked for with --json."""
+"""Results for machines: JSON files that appear only when they are whole."""
 
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rl_speed.system.errors import UserError
 
 
+def write_whole(path: Path, content: Any) -> None:
+    """Writes JSON under another name and renames it, so that nobody ever reads half of it.
+
+    Raises:
+        OSError: it cannot be written; what was there before is left as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(content, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # after a power cut the new name must not stand for an empty file
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
 def check_json_path(path: Path | None) -> None:
     """Refuses a path that cannot be written, before the work is done.
 
     Raises:
-        UserError: its folder does not exist.
+        UserError: it is a folder, or its folder does not exist.
     """
-    if path is not None and not path.absolute().parent.is_dir():
+    if path is None:
+        return
+    if path.is_dir():
+        raise UserError(f"--json {path} is a folder; give the path of a file in it")
+    if not path.absolute().parent.is_dir():
         raise UserError(f"--json {path} lies in a folder that does not exist; make it or choose another path")
 
 
@@ -28,6 +53,6 @@ def write_json(path: Path | None, content: dict[str, Any]) -> None:
     if path is None:
         return
     try:
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_whole(path, content)
     except OSError as error:
         raise UserError(f"--json {path} cannot be written ({error}); choose another path") from None

@@ -1,30 +1,24 @@
-"""Full games with frozen weights on ale-py, unclipped; and a video of one."""
+"""Full games with frozen weights on ale-py, unclipped."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
-from typing import Any
 
-import cv2
-import imageio.v2 as imageio
 import numpy as np
 import torch
 from torch import nn
 
 from rl_speed.config import EnvsConfig, RunConfig
-from rl_speed.experience.envs import make_env
-from rl_speed.experience.envs.classic import ClassicEnv
 from rl_speed.experience.envs.preprocessing import push_frame
 from rl_speed.experience.envs.protocol import VectorEnv
+from rl_speed.experience.parts import Parts
 from rl_speed.experience.policy import EpsilonGreedyPolicy
-from rl_speed.system.arrays import UInt8Array
-from rl_speed.system.errors import UserError
+from rl_speed.system.cores import usable_cores
+from rl_speed.system.torch_threads import torch_threads
 
 MAX_ENVS = 32
-VIDEO_FRAMES_PER_SECOND = 60  # of an NTSC console
 
 
 @dataclass(frozen=True)
@@ -57,26 +51,31 @@ class Evaluation:
         }
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """How games are played to judge a network."""
+
+    episodes: int
+    epsilon: float  # share of random actions
+    seed: int  # of games and exploration
+
+
 def play_games(
     network: nn.Module,
     config: RunConfig,
-    episodes: int,
-    epsilon: float,
-    seed: int,
-    threads: int,
+    protocol: Protocol,
+    parts: Parts | None = None,
     stop: Event | None = None,
 ) -> Evaluation | None:
-    """Plays full games on ale-py with the training's preprocessing.
+    """Plays full games on ale-py with the training's preprocessing and precision, with all cores.
 
     Each env plays a fixed number of games, so that short games do not count more often than long ones.
 
     Args:
         network: frozen Q-network.
-        config: the run that it was trained in.
-        episodes: games.
-        epsilon: share of random actions.
-        seed: of games and exploration.
-        threads: emulator threads.
+        config: the run that it was trained in, with nothing left to decide.
+        protocol: how many games, and how.
+        parts: with the caller's own env, if the run had one; that is played then.
         stop: once set, playing ends.
 
     Returns:
@@ -84,13 +83,15 @@ def play_games(
 
     Source: the fixed assignment of games to envs follows Stable-Baselines3's evaluation.
     """
-    num_envs = min(episodes, MAX_ENVS)
+    num_envs, seed = min(protocol.episodes, MAX_ENVS), protocol.seed
     device = next(network.parameters()).device
-    env = make_env(_on_ale(config.envs), num_envs, seed, threads, can_resume=False)
+    parts = parts or Parts()
+    env = parts.make_env(_on_ale(config.envs), num_envs, seed, usable_cores().count, can_resume=False)
     try:
-        policy = EpsilonGreedyPolicy(network, env.num_actions, seed, device, use_bf16=config.update.precision == "bf16")
-        policy.epsilon = epsilon
-        return _play(env, policy, config, episodes, stop or Event())
+        policy = EpsilonGreedyPolicy(network, env.num_actions, seed, device, use_bf16=config.update.uses_bf16)
+        policy.epsilon = protocol.epsilon
+        with torch_threads(1):  # the games have the cores
+            return _play(env, policy, config.envs, protocol.episodes, stop or Event())
     finally:
         env.close()
 
@@ -98,18 +99,17 @@ def play_games(
 def _on_ale(config: EnvsConfig) -> EnvsConfig:
     """The same games on ale-py: our own emulator never grades itself."""
     # ale-py's vector env plays no mode but the default.
-    is_usual = config.mode is None and config.difficulty == 0
-    return config.model_copy(update={"backend": "ale_vector" if is_usual else "classic"})
+    return config.model_copy(update={"backend": "ale_vector" if config.is_default_variant else "classic"})
 
 
 def _play(
-    env: VectorEnv, policy: EpsilonGreedyPolicy, config: RunConfig, episodes: int, stop: Event
+    env: VectorEnv, policy: EpsilonGreedyPolicy, config: EnvsConfig, episodes: int, stop: Event
 ) -> Evaluation | None:
     num_envs = env.num_envs
     quota = np.array([episodes // num_envs + (i < episodes % num_envs) for i in range(num_envs)])
     frame = env.reset()
     is_first = torch.ones(num_envs, dtype=torch.bool)
-    stack = torch.zeros((num_envs, config.envs.frame_stack, *frame.shape[1:]), dtype=torch.uint8)
+    stack = torch.zeros((num_envs, config.frame_stack, *frame.shape[1:]), dtype=torch.uint8)
     episode_return, length = np.zeros(num_envs), np.zeros(num_envs, dtype=np.int64)
     returns: list[float] = []
     lengths: list[int] = []
@@ -129,78 +129,3 @@ def _play(
                 lengths.append(int(length[i]))
             episode_return[i], length[i] = 0.0, 0
     return Evaluation(returns, lengths)
-
-
-def record_video(network: nn.Module, config: RunConfig, path: Path, epsilon: float, seed: int) -> float:
-    """Plays one full game and writes every emulator frame with the score to an mp4 file.
-
-    Args:
-        network: frozen Q-network.
-        config: the run that it was trained in.
-        path: file to write; it appears under this name only when it is whole.
-        epsilon: share of random actions.
-        seed: of the game and exploration.
-
-    Returns:
-        the game's return.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    if path.suffix != ".mp4":
-        raise UserError(f"--video {path} must end in .mp4")
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-    except OSError as error:
-        raise UserError(
-            f"--video {path} cannot be written ({error}); give a path in a folder that you may write to"
-        ) from None
-    env = ClassicEnv(config.envs)
-    policy = EpsilonGreedyPolicy(network, env.num_actions, seed, use_bf16=config.update.precision == "bf16")
-    policy.epsilon = epsilon
-    try:
-        with imageio.get_writer(
-            temporary, format="FFMPEG", fps=VIDEO_FRAMES_PER_SECOND, codec="libx264", macro_block_size=2
-        ) as writer:
-            episode_return = _record(env, policy, config, writer, seed)
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"--video {path} cannot be written ({error}); make room or choose another folder") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-        env.close()
-    return episode_return
-
-
-def _record(env: ClassicEnv, policy: EpsilonGreedyPolicy, config: RunConfig, writer: Any, seed: int) -> float:
-    frame = torch.from_numpy(env.start(seed))[None]
-    stack = torch.zeros((1, config.envs.frame_stack, *frame.shape[1:]), dtype=torch.uint8)
-    is_first = torch.ones(1, dtype=torch.bool)
-    episode_return, is_over, env_steps = 0.0, False, 0
-    while not is_over:
-        stack = push_frame(stack, frame, is_first)
-        is_first = torch.zeros(1, dtype=torch.bool)
-        screens: list[UInt8Array] = []
-        newest, reward, terminated, truncated = env.play(int(policy.act(stack)[0]), screens)
-        for screen in screens:
-            writer.append_data(_with_score(screen, episode_return, env_steps, config.envs.game))
-        episode_return += reward
-        env_steps += 1
-        is_over = terminated or truncated
-        frame = torch.from_numpy(newest)[None]
-    # The final score stays for two seconds.
-    for _ in range(2 * VIDEO_FRAMES_PER_SECOND):
-        writer.append_data(_with_score(screens[-1], episode_return, env_steps, config.envs.game))
-    return episode_return
-
-
-def _with_score(screen: UInt8Array, episode_return: float, env_steps: int, game: str) -> UInt8Array:
-    """An RGB screen [h, 160, 3], three times as large (pixels twice as wide as high), under a line of text."""
-    height = screen.shape[0] * 3
-    picture = cv2.resize(screen, (160 * 4, height), interpolation=cv2.INTER_NEAREST)
-    banner = np.zeros((40, picture.shape[1], 3), dtype=np.uint8)
-    text = f"{game}   score {episode_return:+g}   env step {env_steps}"
-    cv2.putText(banner, text, (10, 27), cv2.FONT_HERSHEY_SIMPLEX, 0.65, (255, 255, 255), 1, cv2.LINE_AA)
-    return np.concatenate([banner, picture])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -60,3 +61,8 @@ class RunLogger(TensorBoardLogger):
             super().finalize(status)
         except OSError as error:
             self._break(error)
+
+
+def run_logger(trainer: pl.Trainer) -> RunLogger | None:
+    """The run's curves; None where nothing is logged."""
+    return trainer.logger if isinstance(trainer.logger, RunLogger) else None

@@ -1,47 +1,329 @@
-"""How the cores are shared out between the games and the learner."""
+"""What a run really does, decided in one place before anything is built, each choice with its reason.
+
+A configuration says what is asked for; a machine says what can be had. The plan holds the configuration with nothing
+left to decide, and that is what every part of a run is made from. `doctor` prints it, checkpoints, results and the
+bench keep it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from rl_speed.config import RunConfig
+from rl_speed.emulator.compiler import EmulatorUnavailableError
+from rl_speed.experience.parts import Parts
+from rl_speed.experience.replay import ring_bytes
+from rl_speed.system.compiler import compiler_of_torch
+from rl_speed.system.cores import usable_cores
+from rl_speed.system.errors import ConfigError, UserError
+from rl_speed.system.machine import has_cuda
+from rl_speed.system.memory import free_memory_bytes
+from rl_speed.training.probe import kept_probe
+from rl_speed.training.threads import Threads, plan_threads
 
-MAX_LEARNER_THREADS = 8  # networks of this size gain nothing from more
-# Samples learned per env step from which on actors wait most of the time: those of `parallel`, at 32, are busy 15 % of
-# it on two cores, and a learner with both cores was 1.3 times faster than with the one that they left.
-# Our own emulator's games take a quarter of the time of ale-py's: those of `fast_cpu`, at 5, and acting are busy 30 %.
-LIGHT_PLAY_SAMPLES = {"classic": 16, "ale_vector": 16, "native": 4}
+# What a resumed run takes over from its checkpoint: another choice would not go on number for number.
+KEPT_ON_RESUME = ("envs.backend", "update.precision", "update.shards", "update.compile", "network.fused")
+_FROM_CHECKPOINT = "as in the checkpoint"
 
 
 @dataclass(frozen=True)
-class Threads:
-    """How the cores are shared out."""
+class Decision:
+    """A value and why it is that."""
 
-    learner: int  # torch's, for each of update.shards
-    env: int  # of each process's vector env
+    value: Any
+    reason: str
 
 
-def plan_threads(config: RunConfig, cores: int) -> Threads:
-    """Shares the cores out so that the defaults add up to what there is.
+@dataclass(frozen=True)
+class Seeds:
+    """Independent seeds for everything random in one rank."""
 
-    Torch's threads spin at barriers: when envs and learner together ask for more threads than there are cores, an
-    update gets many times slower. So the learner takes what the envs leave; only actors that mostly wait for it need
-    no core of their own.
+    policy: int
+    replay: int
+    env: int
+    actors: list[tuple[int, int]]  # env seed and policy seed of each actor
+    confirmation: int  # one that no training env had
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does on this machine.
+
+    Attributes:
+        asked: the configuration as it was given.
+        config: the same with nothing left to decide.
+        decisions: by field, what was decided and why.
+        device: "cpu" or "cuda:<index>".
+        threads: how the cores are shared out.
+        learner_threads: torch threads of the learner, for each of `update.shards`.
+        seeds: of everything random.
+        num_actions: of the game; None where only the device can tell.
+        parts: what plays and what learns.
+        rank, world_size: place among the processes that learn together.
+    """
+
+    asked: RunConfig
+    config: RunConfig
+    decisions: dict[str, Decision]
+    device: str
+    threads: Threads
+    learner_threads: int
+    seeds: Seeds
+    num_actions: int | None
+    parts: Parts
+    rank: int = 0
+    world_size: int = 1
+
+    def replaced(self) -> dict[str, Decision]:
+        """Decisions against what was asked for by name: this machine cannot do it."""
+        return {
+            field: decision
+            for field, decision in self.decisions.items()
+            if (asked := _field(self.asked, field)) != decision.value and asked not in ("auto", 0)
+        }
+
+    def lines(self) -> list[str]:
+        """Sentences for what had to be replaced, and one for what the configuration left open."""
+        lines = [f"{field} = {plain(d.value)}: {d.reason}" for field, d in self.replaced().items()]
+        chosen = [
+            f"{field} = {plain(decision.value)} ({decision.reason})"
+            for field, decision in self.decisions.items()
+            if field in KEPT_ON_RESUME and _field(self.asked, field) == "auto"
+        ]
+        return [*lines, f"chosen for this machine: {'; '.join(chosen)}"] if chosen else lines
+
+    def summary(self) -> dict[str, Any]:
+        """The plan for machines: what checkpoints, results and the bench keep."""
+        return {
+            "device": self.device,
+            "rank": self.rank,
+            "world_size": self.world_size,
+            "learner_threads": self.learner_threads,
+            "env_threads": self.threads.env,
+            "decisions": {
+                field: {"value": decision.value, "reason": decision.reason}
+                for field, decision in self.decisions.items()
+            },
+        }
+
+    def kept(self) -> dict[str, Any]:
+        """What a resumed run takes over, by field."""
+        return {field: _field(self.config, field) for field in KEPT_ON_RESUME}
+
+
+def _field(config: RunConfig, field: str) -> Any:
+    value: Any = config
+    for part in field.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def plain(value: Any) -> str:
+    """A value as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def with_fields(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """The configuration with `section.field` set to other values, which are known to be valid."""
+    sections: dict[str, dict[str, Any]] = {}
+    for field, value in values.items():
+        section, _, name = field.partition(".")
+        sections.setdefault(section, {})[name] = value
+    changed = {name: getattr(config, name).model_copy(update=update) for name, update in sections.items()}
+    return config.model_copy(update=changed)
+
+
+def decided_fields(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stored plan (`Plan.summary`) decided of the configuration, by field."""
+    return {field: summary["decisions"][field]["value"] for field in KEPT_ON_RESUME if field in summary["decisions"]}
+
+
+def default_preset() -> tuple[str, str]:
+    """The fast preset for this machine, and why it is that."""
+    return ("fast_gpu", "CUDA works here") if has_cuda() else ("fast_cpu", "no working CUDA device")
+
+
+def make_plan(
+    asked: RunConfig,
+    parts: Parts | None = None,
+    kept: Mapping[str, Any] | None = None,
+    attempt: int = 0,
+) -> Plan:
+    """Decides everything about a run.
 
     Args:
-        config: explicit counts (not 0) are taken as they are.
-        cores: cores that may be used.
+        asked: the configuration.
+        parts: what plays and what learns; by default ale-py's game and our network.
+        kept: choices of the checkpoint that the run goes on from, by field.
+        attempt: differs after a resume, so that games which start anew are other ones.
+
+    Raises:
+        UserError: with a sentence: this machine cannot do it, and nothing else does the same.
     """
-    plays_apart = config.actors.kind == "subprocess"
-    if plays_apart:
-        env = config.envs.threads or 1
-        samples_per_env_step = config.update.batch_size / config.update.env_steps_per_gradient_step
-        is_light = samples_per_env_step >= LIGHT_PLAY_SAMPLES[config.envs.backend]
-        taken = 0 if is_light else config.actors.count * max(config.actors.threads, env)
-    else:
-        env = config.envs.threads or min(max(1, cores // 2), config.envs.count)
-        # Classic envs are stepped by the learner's own thread, in turn with its updates; the GPU needs none.
-        taken = 0 if config.envs.backend in ("classic", "cuda") else env
-    free = min(max(1, cores - taken), MAX_LEARNER_THREADS)
-    learner = config.update.threads or max(1, free // config.update.shards)
-    return Threads(learner=learner, env=env)
+    parts, kept = parts or Parts(), dict(kept or {})
+    device = _decide_device(asked)
+    decisions = {"trainer.accelerator": device}
+    backend, num_actions = _decide_backend(asked, parts, kept)
+    if parts.own_env is None:
+        decisions["envs.backend"] = backend
+    decisions["update.compile"] = _decide_compile(asked, device.value, kept)
+    config = with_fields(asked, {field: d.value for field, d in decisions.items() if field != "trainer.accelerator"})
+    threads = plan_threads(config, usable_cores())
+    choices = _decide_update(config, parts, threads, device.value, kept)
+    decisions |= choices
+    config = with_fields(config, {field: decision.value for field, decision in choices.items()})
+    num_shards = config.update.num_shards
+    learner_threads = threads.of_each_shard(config.update, num_shards)
+    is_given = config.update.threads > 0
+    decisions["update.threads"] = Decision(
+        learner_threads, "as configured" if is_given else f"{threads.reason}; {num_shards} part(s) of a minibatch"
+    )
+    decisions["envs.threads"] = Decision(threads.env, "as configured" if config.envs.threads else threads.reason)
+    _check_memory(config)
+    return Plan(
+        asked, config, decisions, device.value, threads, learner_threads, make_seeds(config, 0, attempt), num_actions,
+        parts,
+    )  # fmt: skip
+
+
+def make_seeds(config: RunConfig, rank: int, attempt: int) -> Seeds:
+    """Draws independent seeds from the run's one, for one rank; `attempt` differs after a resume with new games."""
+
+    def draw(*key: int) -> int:
+        return int(np.random.SeedSequence([config.seed, rank, *key]).generate_state(1)[0] >> 1)
+
+    return Seeds(
+        policy=draw(1),
+        replay=draw(2),
+        env=draw(3),
+        actors=[(draw(4, i, attempt), draw(5, i, attempt)) for i in range(config.actors.count)],
+        confirmation=int(np.random.SeedSequence([config.seed, 6]).generate_state(1)[0] >> 1),
+    )
+
+
+def _decide_device(config: RunConfig) -> Decision:
+    wants = config.trainer.accelerator
+    if wants == "cpu":
+        return Decision("cpu", "as configured")
+    if has_cuda():
+        return Decision("cuda:0", "CUDA works here")
+    if config.envs.backend == "cuda":
+        raise ConfigError(
+            "envs.backend = cuda, but CUDA does not work here; see `rl-speed doctor`, or play on the CPU with a preset "
+            "such as native"
+        )
+    if wants == "gpu":
+        raise ConfigError(
+            "trainer.accelerator = gpu, but CUDA does not work here; use --set trainer.accelerator=cpu, or see "
+            "`rl-speed doctor`"
+        )
+    return Decision("cpu", "no working CUDA device")
+
+
+def _decide_backend(config: RunConfig, parts: Parts, kept: Mapping[str, Any]) -> tuple[Decision, int | None]:
+    """Who plays, and how many actions there are. ale-py takes over from our emulator, with the same game variant."""
+    envs = config.envs
+    decision = Decision(envs.backend, "as configured")
+    if kept.get("envs.backend", envs.backend) != envs.backend:
+        decision = Decision(kept["envs.backend"], _FROM_CHECKPOINT)
+    if decision.value == "cuda":
+        return decision, None
+    try:
+        return decision, _count_actions(with_fields(config, {"envs.backend": decision.value}), parts)
+    except EmulatorUnavailableError as error:
+        if kept:
+            raise UserError(f"{error} The run that is resumed was played on our own emulator.") from error
+        # ale-py's vector env plays the default variant only: no other game is put in the place of the one asked for.
+        backend = "ale_vector" if envs.is_default_variant else "classic"
+        decision = Decision(backend, f"ale-py plays, for our own emulator cannot be had here. {error}")
+        return decision, _count_actions(with_fields(config, {"envs.backend": backend}), parts)
+
+
+def _count_actions(config: RunConfig, parts: Parts) -> int:
+    env = parts.make_env(config.envs, 1, 0, 1, can_resume=False)
+    try:
+        return env.num_actions
+    finally:
+        env.close()
+
+
+def _decide_compile(config: RunConfig, device: str, kept: Mapping[str, Any]) -> Decision:
+    if not config.update.compile:
+        return Decision(False, "as configured")
+    if device == "cpu" and compiler_of_torch() is None:
+        return Decision(
+            False, "torch.compile needs a C++ compiler that it can start by one name; install g++ to make it faster"
+        )
+    if kept.get("update.compile") is False:
+        return Decision(False, _FROM_CHECKPOINT)
+    return Decision(True, "as configured")
+
+
+def _decide_update(
+    config: RunConfig, parts: Parts, threads: Threads, device: str, kept: Mapping[str, Any]
+) -> dict[str, Decision]:
+    """Precision, shards and fused: as configured, as in the checkpoint, or by measuring."""
+    fields = ("update.precision", "update.shards", "network.fused")
+    decisions = {
+        field: Decision(_field(config, field), "as configured") for field in fields if _field(config, field) != "auto"
+    }
+    if device != "cpu":
+        if decisions.get("update.shards", Decision(1, "")).value > 1:
+            raise ConfigError(
+                f"update.shards = {config.update.shards} is for the CPU; set it to 1, or trainer.accelerator to cpu"
+            )
+        fixed = {"update.shards": 1, "network.fused": False, **_cuda_precision()}
+        return {field: decisions.get(field, Decision(fixed[field], "on a GPU")) for field in fields}
+    for field in fields:
+        if field not in decisions and field in kept:
+            decisions[field] = Decision(kept[field], _FROM_CHECKPOINT)
+    if len(decisions) < len(fields):
+        settled = with_fields(config, {field: decision.value for field, decision in decisions.items()})
+        decisions = {**_measure(settled, parts, threads), **decisions}
+    return {field: decisions[field] for field in fields}
+
+
+def _cuda_precision() -> dict[str, str]:
+    import torch
+
+    return {"update.precision": "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"}
+
+
+def _measure(config: RunConfig, parts: Parts, threads: Threads) -> dict[str, Decision]:
+    """The fastest way here to compute what the configuration leaves open."""
+    probe, was_kept = kept_probe(config, parts, threads)
+    source = "measured earlier here" if was_kept else f"measured now, in {probe.seconds:.1f} s"
+    chosen = {
+        "update.precision": probe.chosen.precision,
+        "update.shards": probe.chosen.shards,
+        "network.fused": probe.chosen.fused,
+    }
+    return {
+        field: Decision(value, f"{probe.text(field.partition('.')[2])}; {source}") for field, value in chosen.items()
+    }
+
+
+def _check_memory(config: RunConfig) -> None:
+    """Refuses a replay that this machine cannot hold, before anything is allocated."""
+    import torch
+
+    settings = config.replay
+    if settings.device != "cpu" and not has_cuda():
+        raise ConfigError(f"replay.device = {settings.device} needs CUDA, which does not work here; set it to cpu")
+    needed = replay_bytes(config)
+    free = torch.cuda.mem_get_info()[0] if settings.device == "cuda" else free_memory_bytes()
+    if needed > free:
+        raise ConfigError(
+            f"replay.capacity_env_steps = {settings.capacity_env_steps} takes {needed / 1e9:.1f} GB, but only "
+            f"{free / 1e9:.1f} GB are free; lower it"
+        )
+
+
+def replay_bytes(config: RunConfig) -> int:
+    """Memory of the replay."""
+    steps = config.replay.capacity_env_steps // config.total_envs
+    return ring_bytes(steps, config.total_envs, config.envs.frame_height, config.envs.image_width)

@@ -14,8 +14,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rl_speed.config import StopConfig
 from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.policy import EpsilonGreedyPolicy
-from rl_speed.training.callbacks import EpisodeStatistics, FpsLogger
 from rl_speed.training.result import clock_text
+from rl_speed.training.speed import SpeedMeter
+from rl_speed.training.statistics import EpisodeStatistics
 
 LINE_SECONDS = 15.0  # between lines where the output is no terminal
 
@@ -32,12 +33,12 @@ class ProgressBar(Callback):
         dataset: ExperienceDataset,
         policy: EpsilonGreedyPolicy,
         statistics: EpisodeStatistics,
-        fps: FpsLogger,
+        meter: SpeedMeter,
         elapsed_seconds: Callable[[], float],
         console: Console,
     ) -> None:
         self._config, self._dataset, self._policy = config, dataset, policy
-        self._statistics, self._fps, self._elapsed_seconds = statistics, fps, elapsed_seconds
+        self._statistics, self._meter, self._elapsed_seconds = statistics, meter, elapsed_seconds
         self._console = console
         self._progress: Progress | None = None
         self._task = TaskID(0)
@@ -80,7 +81,7 @@ class ProgressBar(Callback):
         games = min(self._statistics.episodes, self._config.window_episodes)
         return (
             f"avg_reward {shown} of {self._config.reward:g} ({games} games)  "
-            f"{self._fps.env_steps_per_second:,.0f} fps  epsilon {self._policy.epsilon:.3f}  "
+            f"{self._meter.env_steps_per_second:,.0f} fps  epsilon {self._policy.epsilon:.3f}  "
             f"{self._dataset.generator.env_steps:,} env steps  {clock_text(self._elapsed_seconds())}"
         )
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl_speed.config import RunConfig
 from rl_speed.system.errors import UserError
+from rl_speed.system.json_file import write_whole
 from rl_speed.system.machine import machine, versions
-from rl_speed.training.callbacks import EpisodeStatistics, FpsLogger
+from rl_speed.training.plan import Plan
+from rl_speed.training.speed import SpeedMeter
+from rl_speed.training.statistics import EpisodeStatistics
 
 CONFIRMATION_SLACK = 0.5  # a confirmation this far below the goal does not bear the stop out
 
@@ -22,52 +23,58 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How far a run got."""
+
+    seconds: float  # wall time, the confirmation not included
+    env_steps: int
+    gradient_steps: int
+
+
 def make_result(
-    config: RunConfig,
+    plan: Plan,
     preset: str,
     stop_reason: str,
-    seconds: float,
-    env_steps: int,
-    gradient_steps: int,
+    counts: Counts,
     statistics: EpisodeStatistics,
-    fps: FpsLogger,
+    meter: SpeedMeter,
     checkpoint: Path | None,
 ) -> dict[str, Any]:
     """What result.json holds; docs/metrics.md explains each entry.
 
     Args:
-        config: the run.
+        plan: the run.
         preset: its name.
         stop_reason: solved, interrupted, or the limit that was reached.
-        seconds: wall time, the confirmation not included.
-        env_steps: of the run.
-        gradient_steps: of the run.
+        counts: how far it got.
         statistics: finished games.
-        fps: speeds and time shares.
+        meter: speeds and time shares.
         checkpoint: the last one, if any.
     """
     return {
         "solved": stop_reason == "solved",
         "stop_reason": stop_reason,
-        "seconds": round(seconds, 3),
-        "env_steps": env_steps,
-        "frames": env_steps * config.envs.frame_skip,
-        "gradient_steps": gradient_steps,
+        "seconds": round(counts.seconds, 3),
+        "env_steps": counts.env_steps,
+        "frames": counts.env_steps * plan.config.envs.frame_skip,
+        "gradient_steps": counts.gradient_steps,
         "episodes": statistics.episodes,
         "avg_reward": statistics.average_return,
         "clocks": statistics.clocks,
         "env_steps_per_second": {
-            "prefill": fps.prefill_env_steps_per_second(),
-            "steady": fps.steady_env_steps_per_second(),
+            "prefill": meter.prefill_env_steps_per_second(),
+            "steady": meter.steady_env_steps_per_second(),
         },
-        "gradient_steps_per_second": fps.steady_gradient_steps_per_second(gradient_steps),
-        "time_shares": fps.time_shares(),
-        "actor_time_shares": fps.actor_time_shares(),
+        "gradient_steps_per_second": meter.steady_gradient_steps_per_second(),
+        "time_shares": meter.time_shares(),
+        "actor_time_shares": meter.actor_time_shares(),
         "confirmation": None,
         "checkpoint": None if checkpoint is None else str(checkpoint),
-        "config": config.model_dump(mode="json"),
+        "config": plan.asked.model_dump(mode="json"),
+        "plan": plan.summary(),
         "preset": preset,
-        "seed": config.seed,
+        "seed": plan.asked.seed,
         "versions": versions(),
         "machine": machine(),
     }
@@ -80,13 +87,9 @@ def write_result(directory: Path, result: dict[str, Any]) -> None:
         UserError: the folder cannot be written.
     """
     path = directory / "result.json"
-    temporary = path.with_suffix(".partial")
     try:
-        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, result)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise UserError(f"result {path} cannot be written ({error}); make room or choose another folder") from None
 
 

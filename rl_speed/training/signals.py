@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytorch_lightning as pl
-from pytorch_lightning import Callback
-
 SECOND_WISH_SECONDS = 1.0
 
 
@@ -67,21 +64,3 @@ def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
 
     with first_signal(ask) as received:
         yield received
-
-
-class OwnSignals(Callback):
-    """Puts the handlers of `stop_on_signals` back in force.
-
-    Lightning wraps the SIGTERM handler when it starts to fit, and its wrapper would end the run without a save.
-    """
-
-    def __init__(self) -> None:
-        self._handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """After Lightning has put its own in."""
-        if threading.current_thread() is threading.main_thread():
-            # A SIGTERM that came in between has set our flag too; Lightning's would end the run without a save.
-            trainer._signal_connector.received_sigterm = False
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)

@@ -10,32 +10,15 @@ import numpy as np
 import torch
 
 from rl_speed.config import RunConfig, load_config
-from rl_speed.emulator.compiler import CompilerMissingError
+from rl_speed.emulator.compiler import EmulatorUnavailableError
 from rl_speed.experience.envs import make_env
 from rl_speed.learner.module import DQNModule
-from rl_speed.records import Batch
-from rl_speed.system.machine import usable_cores
+from rl_speed.learner.network import make_network
+from rl_speed.system.cores import usable_cores
 from rl_speed.system.stage_timer import StageTimer
-
-
-def random_batch(config: RunConfig, num_actions: int) -> Batch:
-    """A minibatch of noise in the shapes of a configuration."""
-    envs, size = config.envs, config.update.batch_size
-    shape = (size, envs.frame_height, envs.image_width, envs.frame_stack)
-
-    def observation() -> torch.Tensor:
-        return torch.randint(0, 256, shape, dtype=torch.uint8).permute(0, 3, 1, 2)
-
-    return Batch(
-        observation(),
-        torch.randint(0, num_actions, (size,)),
-        torch.randn(size),
-        torch.full((size,), 0.9),
-        observation(),
-        torch.ones(size, dtype=torch.bool),
-        torch.ones(size),
-        torch.arange(size),
-    )
+from rl_speed.system.torch_threads import torch_threads
+from rl_speed.training.plan import with_fields
+from rl_speed.training.probe import NUM_ACTIONS, random_batch
 
 
 def _best_seconds(function: Callable[[], Any], seconds: float) -> float:
@@ -49,16 +32,18 @@ def _best_seconds(function: Callable[[], Any], seconds: float) -> float:
     return best
 
 
-def _update(config: RunConfig, bf16: bool, threads: int, seconds: float) -> float:
-    torch.set_num_threads(threads)
-    module, batch = DQNModule(config, 6, StageTimer()), random_batch(config, 6)
-
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss, _ = module.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-
-    return _best_seconds(step, seconds)
+def _update(config: RunConfig, precision: str, threads: int, seconds: float) -> float:
+    """Seconds of a gradient, whole and without the optimizer's step."""
+    plain = with_fields(
+        config, {"update.precision": precision, "update.shards": 1, "network.fused": config.network.fused == "auto"}
+    )
+    shape = plain.envs.observation_shape
+    networks = [make_network(plain.network, shape, NUM_ACTIONS) for _ in range(2)]
+    module = DQNModule(networks[0], networks[1], plain.update, StageTimer())
+    batch = random_batch(plain.envs, plain.update.batch_size, NUM_ACTIONS)
+    parameters = list(module.online_network.parameters())
+    with torch_threads(threads):
+        return _best_seconds(lambda: module.gradient(batch, parameters), seconds)
 
 
 def calibrate(seconds: float) -> dict[str, Any]:
@@ -73,15 +58,15 @@ def calibrate(seconds: float) -> dict[str, Any]:
         env_seconds: seconds per env step of each backend, one thread.
     """
     baseline, fast = load_config("baseline"), load_config("fast_cpu")
-    cores = usable_cores()
-    bf16_factor = _update(fast, False, 1, seconds) / _update(fast, True, 1, seconds)
-    thread_factor = _update(baseline, False, 1, seconds) / _update(baseline, False, cores, seconds)
+    cores = usable_cores().count
+    bf16_factor = _update(fast, "fp32", 1, seconds) / _update(fast, "bf16", 1, seconds)
+    thread_factor = _update(baseline, "fp32", 1, seconds) / _update(baseline, "fp32", cores, seconds)
     env_seconds = {}
     for backend in ("classic", "ale_vector", "native"):
         config = load_config("baseline", [f"envs.backend={backend}"]).envs
         try:
             env = make_env(config, 4, 0, 1)
-        except CompilerMissingError:
+        except EmulatorUnavailableError:
             continue
         env.reset()
         draw, steps, start = np.random.default_rng(0), 0, time.perf_counter()

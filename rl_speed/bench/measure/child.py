@@ -10,7 +10,6 @@ import json
 import os
 import runpy
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -27,11 +26,14 @@ from rl_speed.config import RunConfig, load_config
 from rl_speed.experience.envs import make_env
 from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.policy import EpsilonGreedyPolicy
-from rl_speed.learner.network import QNetwork
+from rl_speed.learner.network import make_network
 from rl_speed.records import Batch
-from rl_speed.system.errors import ActorError, UserError
-from rl_speed.system.machine import usable_cores
+from rl_speed.system.cores import usable_cores
+from rl_speed.system.errors import ActorError, ConfigError, UserError
 from rl_speed.system.stage_timer import StageTimer
+from rl_speed.system.torch_threads import torch_threads
+from rl_speed.training.build import Occasion, Run, build
+from rl_speed.training.plan import Plan, make_plan
 
 # Where the answers go. `run` gives it a descriptor of its own, so that what libraries print lands in the log.
 _answers = 1
@@ -65,20 +67,36 @@ def saved_bytes(function: Callable[[], Any]) -> int:
 
 def measure_train(config: RunConfig, preset: str, spec: dict[str, Any]) -> dict[str, Any]:
     """The whole line, as `train` wires it, for one window."""
-    from rl_speed.training.fit import Stopwatch, build, quiet_lightning
+    from rl_speed.training.fit import quiet_lightning
 
     quiet_lightning()
-    stop = threading.Event()
-    logging = config.logging.model_copy(update={"directory": spec["folder"]})
-    config = config.model_copy(update={"logging": logging})
     announce("start")
-    run = build(config, preset, stop, Stopwatch(), Console(file=sys.stderr))
-    is_cuda = run.module.device.type == "cuda"
-    dataset = run.dataset
+    config = config.model_copy(update={"logging": config.logging.model_copy(update={"directory": spec["folder"]})})
+    plan = plan_as_asked(config)
+    with torch_threads(plan.learner_threads):
+        result = _measure_run(build(plan, Occasion(preset, Console(file=sys.stderr))), spec)
+    return {**result, "threads": plan.learner_threads, "plan": plan.summary()}
+
+
+def plan_as_asked(config: RunConfig) -> Plan:
+    """The plan of a rung; a rung that would run as something else is not measured under its name.
+
+    Raises:
+        ConfigError: this machine would replace a setting.
+    """
+    plan = make_plan(config)
+    for field, decision in plan.replaced().items():
+        raise ConfigError(f"{field} would be {decision.value} here, so this rung is not measured: {decision.reason}")
+    return plan
+
+
+def _measure_run(run: Run, spec: dict[str, Any]) -> dict[str, Any]:
+    line, dataset = run.line, run.line.dataset
+    is_cuda = run.plan.device != "cpu"
     window = MeasureWindow(
-        lambda: dataset.generator.env_steps,
+        lambda: dataset.env_steps,
         dataset.replay,
-        run.clock,
+        line.timer,
         spec["warmup_seconds"],
         spec["seconds"],
         announce,
@@ -88,15 +106,14 @@ def measure_train(config: RunConfig, preset: str, spec: dict[str, Any]) -> dict[
     # Last but for what closes the games, so that a batch's whole cycle lies between two looks at the clock.
     callbacks.insert(len(callbacks) - 1, window)
     try:
-        run.trainer.fit(run.module, train_dataloaders=dataset)
+        run.trainer.fit(line.module, train_dataloaders=dataset)
     finally:
         dataset.generator.close()
     result = window.result()
     result["gpu_memory_bytes"] = torch.cuda.max_memory_reserved() if is_cuda else None
-    run.module.to(run.policy.device)  # Lightning has taken it back to the CPU
-    batch = dataset.replay.sample(1, config.update.batch_size).to(run.policy.device).minibatch(0)
-    result["saved_for_backward_bytes"] = _saved_for_backward(run.module, run.policy, batch)
-    result["threads"] = torch.get_num_threads()
+    line.module.to(line.policy.device)  # Lightning has taken it back to the CPU
+    batch = dataset.replay.sample(1, run.plan.config.update.batch_size).to(line.policy.device).minibatch(0)
+    result["saved_for_backward_bytes"] = _saved_for_backward(line.module, line.policy, batch)
     return result
 
 
@@ -116,13 +133,12 @@ def measure_play(config: RunConfig, spec: dict[str, Any]) -> dict[str, Any]:
     announce("start")
     created = time.time()
     torch.manual_seed(config.seed)
+    plan = plan_as_asked(config)
+    config = plan.config
     torch.set_num_threads(1)
-    env = make_env(config.envs, config.envs.count, config.seed, min(usable_cores(), config.envs.count))
-    network = QNetwork(
-        config.network, config.envs.frame_stack, config.envs.frame_height, config.envs.image_width, env.num_actions
-    )
-    device = torch.device("cuda" if config.trainer.accelerator != "cpu" and torch.cuda.is_available() else "cpu")
-    policy = EpsilonGreedyPolicy(network.to(device), env.num_actions, config.seed, device)
+    env = make_env(config.envs, config.envs.count, config.seed, min(usable_cores().count, config.envs.count))
+    network = make_network(config.network, config.envs.observation_shape, env.num_actions).to(plan.device)
+    policy = EpsilonGreedyPolicy(network, env.num_actions, config.seed, plan.device, use_bf16=config.update.uses_bf16)
     policy.epsilon = config.exploration.epsilon_end
     clock = StageTimer()
     player = Player(env, policy, config.envs, 0, clock)
@@ -142,7 +158,7 @@ def measure_env(config: RunConfig, spec: dict[str, Any]) -> dict[str, Any]:
     """Games alone, with random actions."""
     announce("start")
     created = time.time()
-    env = make_env(config.envs, config.envs.count, config.seed, min(usable_cores(), config.envs.count))
+    env = make_env(config.envs, config.envs.count, config.seed, min(usable_cores().count, config.envs.count))
     draw = np.random.default_rng(config.seed)
     env.reset()
 

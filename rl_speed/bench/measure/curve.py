@@ -12,7 +12,7 @@ from pytorch_lightning import Callback
 from rich.console import Console
 
 from rl_speed.config import RunConfig
-from rl_speed.training.callbacks import EpisodeStatistics
+from rl_speed.training.callbacks.episodes import EpisodeCounter
 from rl_speed.training.fit import fit
 
 MAX_POINTS = 500
@@ -28,11 +28,11 @@ class CurveRecorder(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Looks at the newest games."""
-        statistics = next(c for c in trainer.callbacks if isinstance(c, EpisodeStatistics))  # type: ignore[attr-defined]
-        if statistics.newest and statistics.average_return is not None:
-            point = (time.monotonic() - self._started, statistics.newest[-1].env_steps, statistics.average_return)
-            self.points.append(point)
-            self._announce(f"train: avg_reward {statistics.average_return:.2f}")
+        counter = next(c for c in trainer.callbacks if isinstance(c, EpisodeCounter))  # type: ignore[attr-defined]
+        average = counter.statistics.average_return
+        if counter.newest and average is not None:
+            self.points.append((time.monotonic() - self._started, counter.newest[-1].env_steps, average))
+            self._announce(f"train: avg_reward {average:.2f}")
 
 
 def thin(points: list[tuple[float, int, float]], most: int = MAX_POINTS) -> list[tuple[float, int, float]]:
@@ -49,7 +49,7 @@ def run_with_curve(config: RunConfig, preset: str, console: Console, announce: C
     result = fit(config, preset, None, console, [recorder]).result
     kept = (
         "solved", "stop_reason", "seconds", "env_steps", "gradient_steps", "episodes", "avg_reward", "clocks",
-        "confirmation", "seed", "env_steps_per_second",
+        "confirmation", "seed", "env_steps_per_second", "plan",
     )  # fmt: skip
     return {
         **{name: result[name] for name in kept},

@@ -22,7 +22,7 @@ import psutil
 import rl_speed
 from rl_speed.bench.contestants import Contestant
 from rl_speed.bench.measure.sampler import GpuSampler, ProcessSampler
-from rl_speed.system.machine import usable_cores
+from rl_speed.system.cores import usable_cores
 
 STARTUP_LIMIT_SECONDS = 300.0
 
@@ -98,7 +98,7 @@ def run_child(
         return {"error": f"{answer['error']} (log: {log})"}
     result: dict[str, Any] = answer["result"]
     start, end = result.get("window", (0.0, 0.0))
-    result["cpu_percent"] = sampler.cpu_percent(start, end, usable_cores())
+    result["cpu_percent"] = sampler.cpu_percent(start, end, usable_cores().count)
     result["gpu_percent"] = gpu.percent(start, end)
     result["peak_memory_bytes"] = sampler.peak_memory_bytes or None
     return result

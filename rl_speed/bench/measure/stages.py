@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from rich.console import Console
 
 from rl_speed.bench.contestants import Contestant, measured_config
 from rl_speed.bench.measure.runner import STARTUP_LIMIT_SECONDS, run_child, spec_of
@@ -25,9 +23,11 @@ from rl_speed.bench.session import commit
 from rl_speed.config import RunConfig
 from rl_speed.experience.envs import make_env
 from rl_speed.system.errors import UserError
-from rl_speed.system.machine import machine, usable_cores, versions
-from rl_speed.training.fit import Stopwatch, build, quiet_lightning
-from rl_speed.training.plan import plan_threads
+from rl_speed.system.machine import machine, versions
+from rl_speed.system.torch_threads import torch_threads
+from rl_speed.training.build import Occasion, Run, build
+from rl_speed.training.fit import quiet_lightning
+from rl_speed.training.plan import make_plan
 
 
 def _seconds_per_call(function: Callable[[], Any], seconds: float, wait: Callable[[], None]) -> float:
@@ -55,18 +55,20 @@ def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int,
         a record: date, commit, machine, versions, preset, and `stages` with unit, median, min and max each.
     """
     quiet_lightning()
-    changes = {"actors": config.actors.model_copy(update={"kind": "in_process", "count": 1, "networks": 1})}
-    threads = plan_threads(config, usable_cores())
-    with tempfile.TemporaryDirectory(prefix="rl_speed_bench_") as folder:
-        changes["logging"] = config.logging.model_copy(update={"directory": folder})  # type: ignore[assignment]
-        changes["update"] = config.update.model_copy(update={"threads": threads.learner})  # type: ignore[assignment]
-        alone = config.model_copy(update=changes)
-        run = build(alone, preset, threading.Event(), Stopwatch(), Console(quiet=True))
+    alone = config.model_copy(
+        update={"actors": config.actors.model_copy(update={"kind": "in_process", "count": 1, "networks": 1})}
+    )
+    # Threads, precision and parts of a minibatch are those of the run as it is.
+    plan = make_plan(config)
+    with tempfile.TemporaryDirectory(prefix="rl_speed_bench_") as folder, torch_threads(plan.learner_threads):
+        logging = config.logging.model_copy(update={"directory": folder})
+        alone_plan = make_plan(alone.model_copy(update={"logging": logging}), kept=plan.kept())
+        run = build(alone_plan, Occasion(preset))
         try:
-            found = _stages(run, alone, seconds, repeats, threads.env)
+            measured = _stages(run, seconds, repeats, plan.threads.env)
         finally:
-            run.dataset.generator.close()
-        found["end to end"] = _end_to_end(preset, config, seconds, repeats, Path(folder), log)
+            run.line.generator.close()
+        measured["end to end"] = _end_to_end(preset, config, seconds, repeats, Path(folder), log)
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "commit": commit(),
@@ -74,13 +76,14 @@ def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int,
         "versions": versions(),
         "preset": preset,
         "config": config.model_dump(mode="json"),
-        "stages": found,
+        "plan": plan.summary(),
+        "stages": measured,
     }
 
 
-def _stages(run: Any, config: RunConfig, seconds: float, repeats: int, env_threads: int) -> dict[str, Any]:
-    dataset, module, policy = run.dataset, run.module, run.policy
-    is_cuda = module.device.type == "cuda"
+def _stages(run: Run, seconds: float, repeats: int, env_threads: int) -> dict[str, Any]:
+    dataset, module, policy, config = run.line.dataset, run.line.module, run.line.policy, run.plan.config
+    is_cuda = run.plan.device != "cpu"
     wait: Callable[[], None] = torch.cuda.synchronize if is_cuda else (lambda: None)
     rollout = next(dataset.generator)
     while dataset.replay.rows_written < min(dataset.replay.steps, 64):
@@ -105,12 +108,7 @@ def _stages(run: Any, config: RunConfig, seconds: float, repeats: int, env_threa
         env.recv()
         count += 1
 
-    def gradient_step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(module.device.type, torch.bfloat16, enabled=update.precision == "bf16"):
-            loss, _ = module.compiled_loss(batch.minibatch(0))
-        loss.backward()
-        optimizer.step()
+    minibatch = batch.minibatch(0)
 
     per_env = 1e6 / num_envs
     per_sample = 1e3 / update.gradient_steps_per_batch
@@ -124,7 +122,7 @@ def _stages(run: Any, config: RunConfig, seconds: float, repeats: int, env_threa
             per_sample,
             "ms per gradient step",
         ),
-        "update": (gradient_step, 1e3, "ms per gradient step"),
+        "update": (lambda: module.gradient_step(minibatch, optimizer), 1e3, "ms per gradient step"),
     }
     values: dict[str, list[float]] = {name: [] for name in measured}
     try:

@@ -7,7 +7,8 @@ from typing import Any
 
 from rl_speed.bench.model.rows import find, speed, stage_milliseconds
 from rl_speed.config import RunConfig, validate
-from rl_speed.training.plan import plan_threads
+from rl_speed.system.cores import Cores
+from rl_speed.training.threads import Threads, plan_threads
 
 # What a stage is when it takes most of the time, in words.
 WORDS = {
@@ -61,6 +62,12 @@ def _thread_gain(threads: int, cores: int, calibration: dict[str, Any]) -> float
     return 1.0 + (factor - 1.0) * min(threads - 1, cores - 1) / (cores - 1)
 
 
+def _learner_threads(threads: Threads, config: RunConfig) -> int:
+    """Torch threads of all parts of a minibatch together."""
+    shards = config.update.num_shards
+    return threads.of_each_shard(config.update, shards) * shards
+
+
 def expected_seconds(
     cost: dict[str, float], reference: RunConfig, config: RunConfig, calibration: dict[str, Any], cores: int
 ) -> dict[str, float]:
@@ -80,12 +87,13 @@ def expected_seconds(
     Returns:
         `learner`, `player` (per env step, all actors at once), `cores` (all work spread evenly) and `total`.
     """
-    threads, own_threads = plan_threads(reference, cores), plan_threads(config, cores)
-    own_bf16 = calibration["bf16_factor"] if config.update.precision == "bf16" else 1.0
-    bf16 = calibration["bf16_factor"] if reference.update.precision == "bf16" else 1.0
-    one_thread = cost["update"] * _thread_gain(threads.learner * reference.update.shards, cores, calibration) * bf16
+    machine = Cores(cores, cores, "")
+    threads, own_threads = plan_threads(reference, machine), plan_threads(config, machine)
+    own_bf16 = calibration["bf16_factor"] if config.update.uses_bf16 else 1.0
+    bf16 = calibration["bf16_factor"] if reference.update.uses_bf16 else 1.0
+    one_thread = cost["update"] * _thread_gain(_learner_threads(threads, reference), cores, calibration) * bf16
     one_thread *= update_work(config) / update_work(reference) / own_bf16
-    update = one_thread / _thread_gain(own_threads.learner * config.update.shards, cores, calibration)
+    update = one_thread / _thread_gain(_learner_threads(own_threads, config), cores, calibration)
     data = batch_bytes(config) / batch_bytes(reference)
     rest = cost["replay"] * data + cost["other"] * env_steps_per_batch(reference) / env_steps_per_batch(config)
     if not config.update.uint8_to_device:
@@ -118,7 +126,7 @@ def expect(
 
     Args:
         rows: of the bench.
-        configs: configuration of each rung, as a dictionary.
+        configs: configuration of each rung as it ran, as a dictionary.
         calibration: see `calibrate`.
         cores: of the machine.
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rl_speed.bench.session import JSON_FILE, write_json
+from rl_speed.bench.session import JSON_FILE
 from rl_speed.bench.show.page import page
 from rl_speed.bench.show.tables import (
     EXPECTATION_HEADER,
@@ -24,6 +24,7 @@ from rl_speed.bench.show.tables import (
     solve_lines,
 )
 from rl_speed.system.errors import UserError
+from rl_speed.system.json_file import write_whole
 
 
 def _markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
@@ -88,7 +89,7 @@ def write_report(folder: Path, content: dict[str, Any]) -> Path:
     for place in (folder, None):
         try:
             target = place or Path(tempfile.mkdtemp(prefix="rl_speed_bench_"))
-            write_json(target, content)
+            write_whole(target / JSON_FILE, content)
             (target / "bench.csv").write_text(csv_text(content), encoding="utf-8")
             (target / "bench.md").write_text(markdown(content), encoding="utf-8")
             (target / "bench.html").write_text(page(content), encoding="utf-8")

@@ -8,22 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_speed.config import ACTION_NAMES, EnvsConfig
+from rl_speed.config import EnvsConfig
 from rl_speed.emulator.consoles import Consoles, Step
 from rl_speed.emulator.games import Game, find_game
 from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.experience.envs.journal import SeedJournal
-from rl_speed.experience.envs.preprocessing import action_indices
+from rl_speed.experience.envs.preprocessing import action_names
 from rl_speed.records import EnvStep
 from rl_speed.system.arrays import UInt8Array
 
 
 def console_settings(config: EnvsConfig, game: Game) -> ConsoleSettings:
     """The part of the configuration that the emulator knows."""
-    use_full, indices = action_indices(config, game.minimal_actions)
-    names = list(ACTION_NAMES) if use_full else game.minimal_actions
     return ConsoleSettings(
-        actions=tuple(names[index] for index in indices),
+        actions=action_names(config),
         sticky_probability=config.sticky_probability,
         frame_skip=config.frame_skip,
         max_pool=config.max_pool,

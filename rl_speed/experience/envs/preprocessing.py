@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
 from rl_speed.config import ACTION_NAMES, EnvsConfig
+from rl_speed.emulator.games import find_game
 from rl_speed.system.arrays import UInt8Array
 
 
@@ -30,6 +32,29 @@ def resize_and_crop(screen: UInt8Array, config: EnvsConfig) -> UInt8Array:
     size = (config.image_width, config.image_height)
     image: Any = cv2.resize(screen, size, interpolation=cv2.INTER_AREA)
     return crop(image, config)
+
+
+def grey_screen(screen: UInt8Array) -> UInt8Array:
+    """A screen as grey levels.
+
+    Args:
+        screen: uint8 [h, w], [h, w, 1] or [h, w, 3] (red, green, blue).
+
+    Returns:
+        uint8 [h, w].
+
+    Raises:
+        ValueError: it has another type or shape.
+    """
+    if screen.dtype != np.uint8 or not (screen.ndim == 2 or (screen.ndim == 3 and screen.shape[2] in (1, 3))):
+        raise ValueError(f"a screen is uint8 [rows, columns] or [rows, columns, 3], not {screen.dtype} {screen.shape}")
+    if screen.ndim == 2:
+        return screen
+    if screen.shape[2] == 1:
+        grey: UInt8Array = screen[..., 0]
+        return grey
+    image: UInt8Array = np.asarray(cv2.cvtColor(screen, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    return image
 
 
 def crop(image: UInt8Array, config: EnvsConfig) -> UInt8Array:
@@ -70,3 +95,10 @@ def action_indices(config: EnvsConfig, minimal_names: list[str]) -> tuple[bool, 
     if all(name in minimal_names for name in config.actions):
         return False, [minimal_names.index(name) for name in config.actions]
     return True, [ACTION_NAMES.index(name) for name in config.actions]
+
+
+def action_names(config: EnvsConfig) -> tuple[str, ...]:
+    """ale-py's names of the agent's actions 0..A-1."""
+    minimal = find_game(config.game).minimal_actions
+    use_full, indices = action_indices(config, minimal)
+    return tuple((list(ACTION_NAMES) if use_full else minimal)[index] for index in indices)

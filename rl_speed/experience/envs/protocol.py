@@ -31,7 +31,7 @@ class VectorEnv(Protocol):
         """Ends the step that `send` began."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What resumes, as tensors and numbers; not callable between `send` and `recv`."""
+        """What resumes, as tensors and numbers; not callable between `send` and `recv`. Empty: they cannot be saved."""
 
     def load_state_dict(self, state: dict[str, Any]) -> Tensor:
         """Restores what `state_dict` returned; returns the present frames, uint8 [E, H, W]."""

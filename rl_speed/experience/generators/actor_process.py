@@ -70,7 +70,7 @@ def run_actor(plan: ActorPlan, connection: Connection) -> None:
 def _play(plan: ActorPlan, connection: Connection) -> None:
     config = plan.config
     torch.set_num_threads(config.actors.threads)
-    if config.update.shards > 1 and hasattr(os, "nice"):
+    if config.update.num_shards > 1 and hasattr(os, "nice"):
         # The shards of a minibatch wait for each other: one that has lost its core to an actor stops them all.
         os.nice(ACTOR_NICENESS)
     network = QNetwork(
@@ -86,7 +86,7 @@ def _play(plan: ActorPlan, connection: Connection) -> None:
         plan.num_actions,
         plan.policy_seed,
         plan.device,
-        use_bf16=config.update.precision == "bf16",
+        use_bf16=config.update.uses_bf16,
         with_autograd=config.update.slow_grads,
     )
     env = make_env(config.envs, config.envs.count, plan.env_seed, plan.env_threads, can_resume=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rl_speed.config import RunConfig
+from rl_speed.config import EnvsConfig
 from rl_speed.experience.envs.protocol import VectorEnv
 from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.policy import EpsilonGreedyPolicy
@@ -20,16 +20,19 @@ class InProcessGenerator:
     Args:
         env: E games.
         policy: holds the online network.
-        config: rollout length and preprocessing.
-        clock: charged with act and env.
+        envs: preprocessing.
+        rollout_env_steps: env steps of each env in one rollout.
+        timer: charged with act and env.
     """
 
-    def __init__(self, env: VectorEnv, policy: EpsilonGreedyPolicy, config: RunConfig, clock: StageTimer) -> None:
+    def __init__(
+        self, env: VectorEnv, policy: EpsilonGreedyPolicy, envs: EnvsConfig, rollout_env_steps: int, timer: StageTimer
+    ) -> None:
         self.env_steps = 0
         self._num_envs = env.num_envs
-        self._steps = config.actors.rollout_env_steps
-        self._player = Player(env, policy, config.envs, first_env=0, clock=clock)
-        self._space = RolloutSpace.allocate(self._steps, env.num_envs, config.envs, device=env.device)
+        self._steps = rollout_env_steps
+        self._player = Player(env, policy, envs, first_env=0, clock=timer)
+        self._space = RolloutSpace.allocate(self._steps, env.num_envs, envs, device=env.device)
 
     def __iter__(self) -> InProcessGenerator:
         return self
@@ -56,7 +59,10 @@ class InProcessGenerator:
     def load_state_dict(self, state: dict[str, Any]) -> bool:
         """See RolloutGenerator."""
         self.env_steps = state["env_steps"]
-        self._player.load_state_dict(state["player"])
+        player = state.get("player")
+        if not player or not player["env"]:  # an exception broke into the games, or they cannot be saved
+            return False
+        self._player.load_state_dict(player)
         return True
 
     def close(self) -> None:

@@ -1,0 +1,262 @@
+"""The program as functions, for a script, a notebook or a thread.
+
+They print nothing unless they are asked to, install no signal handlers and no warning filters, and give torch's thread
+count and the global random generators back as they were. An interrupt raises KeyboardInterrupt as in any function; the
+run is saved first.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback
+from rich.console import Console
+
+from rl_speed.config import Overrides, as_changes, load_config, merge, validate
+from rl_speed.experience.envs.preprocessing import action_names
+from rl_speed.experience.parts import EnvFactory, NetworkFactory, Parts
+from rl_speed.system.errors import ConfigError, UserError
+from rl_speed.training.agent import Agent
+from rl_speed.training.checkpoint.folders import find_last, resolve
+from rl_speed.training.checkpoint.random_state import random_state, set_random_state
+from rl_speed.training.checkpoint.reading import load_network, read_model
+from rl_speed.training.checkpoint.resuming import Request, resume_config
+from rl_speed.training.evaluation import Evaluation, Protocol, play_games
+from rl_speed.training.fit import fit
+from rl_speed.training.plan import default_preset
+from rl_speed.training.video import record_video
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        solved: the mean return of the last 100 training games reached the goal.
+        stop_reason: solved, interrupted, or the limit that was reached.
+        seconds: wall time, the confirmation not included.
+        env_steps, gradient_steps, episodes: counts of the run.
+        avg_reward: mean return of the last 100 training games; None before the first one.
+        confirmation: mean, std, min and max over fresh games; None if there was none.
+        directory: the run's folder.
+        checkpoint: the last one; None if none was written.
+        content: all of result.json (docs/metrics.md).
+    """
+
+    solved: bool
+    stop_reason: str
+    seconds: float
+    env_steps: int
+    gradient_steps: int
+    episodes: int
+    avg_reward: float | None
+    confirmation: dict[str, float] | None
+    directory: Path
+    checkpoint: Path | None
+    content: dict[str, Any]
+
+
+def train(
+    preset: str | Path | None = None,
+    overrides: Overrides = (),
+    *,
+    seed: int | None = None,
+    max_seconds: float | None = None,
+    resume: str | Path | None = None,
+    env: EnvFactory | None = None,
+    network: NetworkFactory | None = None,
+    callbacks: Sequence[Callback] = (),
+    stop: threading.Event | None = None,
+    verbose: bool = False,
+) -> Result:
+    """Trains until the goal, a limit or an interrupt, as `rl-speed train` does.
+
+    Args:
+        preset: name of a preset or path of a YAML file; None: the fast one for this machine.
+        overrides: values by field, e.g. {"envs.game": "breakout"}, or texts as for --set.
+        seed: of networks, exploration, replay and games; None: the preset's.
+        max_seconds: give up after this wall time.
+        resume: "last", or the folder of a checkpoint or run, to go on from there; it excludes `preset`.
+        env: makes one Gymnasium env with images and discrete actions, to be played instead of a game of ale-py.
+        network: (K, H, W) and the number of actions -> a network from uint8 [B, K, H, W] to values [B, A].
+        callbacks: Lightning callbacks, called after the program's own.
+        stop: set from another thread or a signal handler, it ends and saves the run at the next batch.
+        verbose: print what the command line prints.
+
+    Returns:
+        the result.
+
+    Raises:
+        UserError: a mistake that can be put right, in one sentence.
+        ActorError: an actor process failed.
+        KeyboardInterrupt: it was interrupted; the run is saved.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UserError("rl_speed.train was called while a process of its own imported the script")
+    console = Console(quiet=not verbose)
+    changes = as_changes(overrides)
+    if seed is not None:
+        changes.append({"seed": seed})
+    if resume is None:
+        request = _new_run(preset, changes, max_seconds, console)
+    elif preset is not None:
+        raise ConfigError(
+            f"config {preset} and resume {resume} exclude each other: a resumed run has its configuration; change its "
+            f"fields instead"
+        )
+    else:
+        folder = _checkpoint(resume, changes)
+        console.print(f"resuming {folder}", highlight=False, markup=False, soft_wrap=True)
+        request = resume_config(folder, changes, max_seconds)
+    with _unchanged():
+        outcome = fit(
+            request.config,
+            request.preset,
+            request.folder,
+            console,
+            callbacks,
+            Parts(env, network),
+            stop,
+            request.kept,
+        )
+    result = outcome.result
+    names = (
+        "solved",
+        "stop_reason",
+        "seconds",
+        "env_steps",
+        "gradient_steps",
+        "episodes",
+        "avg_reward",
+        "confirmation",
+    )
+    checkpoint = result["checkpoint"]
+    return Result(
+        **{name: result[name] for name in names},
+        directory=outcome.directory,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        content=result,
+    )
+
+
+def _new_run(
+    preset: str | Path | None, changes: list[dict[str, Any]], max_seconds: float | None, console: Console
+) -> Request:
+    if max_seconds is not None:
+        changes = [*changes, {"stop": {"max_seconds": float(max_seconds)}}]
+    if preset is None:
+        preset, reason = default_preset()
+        console.print(f"preset {preset}: {reason}", highlight=False)
+    return Request(None, Path(preset).stem, load_config(str(preset), changes))
+
+
+def _checkpoint(resume: str | Path, changes: Sequence[Mapping[str, Any]]) -> Path:
+    if str(resume) != "last":
+        return resolve(Path(resume))
+    content: dict[str, Any] = {}
+    for change in changes:
+        content = merge(content, change)
+    return find_last(Path(validate({"logging": content.get("logging", {})}).logging.directory))
+
+
+def evaluate(
+    checkpoint: str | Path,
+    episodes: int = 30,
+    epsilon: float = 0.01,
+    seed: int = 1,
+    *,
+    env: EnvFactory | None = None,
+    network: NetworkFactory | None = None,
+) -> Evaluation:
+    """Plays full games with frozen weights: on ale-py, or on the caller's own env if the run was trained on one.
+
+    Args:
+        checkpoint: folder of a run or of one of its checkpoints.
+        episodes: games.
+        epsilon: share of random actions.
+        seed: of the games and of these.
+        env, network: those that the run was trained with, if it was.
+
+    Returns:
+        returns and lengths of the games, with `mean` and `std`.
+
+    Raises:
+        UserError: a mistake that can be put right, in one sentence.
+    """
+    if episodes < 1:
+        raise UserError(f"episodes = {episodes} must be 1 or more")
+    if not 0 <= epsilon <= 1:
+        raise UserError(f"epsilon = {epsilon} must be from 0 to 1")
+    parts = Parts(env, network)
+    with _unchanged():
+        trained, config = load_network(resolve(Path(checkpoint)), parts)
+        outcome = play_games(trained, config, Protocol(episodes, epsilon, seed), parts)
+    assert outcome is not None  # nobody stops it
+    return outcome
+
+
+def play(
+    checkpoint: str | Path,
+    video: str | Path,
+    epsilon: float = 0.0,
+    seed: int = 1,
+    *,
+    network: NetworkFactory | None = None,
+) -> float:
+    """Plays one full game of ale-py with a checkpoint and writes it as an mp4 file with the score.
+
+    Args:
+        checkpoint: folder of a run or of one of its checkpoints.
+        video: file to write.
+        epsilon: share of random actions.
+        seed: of the game and of these.
+        network: the caller's own, if the run was trained with one.
+
+    Returns:
+        the game's return.
+
+    Raises:
+        UserError: a mistake that can be put right, in one sentence.
+    """
+    with _unchanged():
+        trained, config = load_network(resolve(Path(checkpoint)), Parts(None, network))
+        return record_video(trained, config, Path(video), epsilon, seed)
+
+
+def load(
+    checkpoint: str | Path, *, epsilon: float = 0.0, seed: int = 0, network: NetworkFactory | None = None
+) -> Agent:
+    """A checkpoint's network as an agent: `agent(screen)` gives the number of an action, `agent.reset()` begins a game.
+
+    Args:
+        checkpoint: folder of a run or of one of its checkpoints.
+        epsilon: share of random actions.
+        seed: of these.
+        network: the caller's own, if the run was trained with one.
+
+    Raises:
+        UserError: a mistake that can be put right, in one sentence.
+    """
+    folder = resolve(Path(checkpoint))
+    facts = read_model(folder)["rl_speed"]
+    own_env = facts.get("parts", {}).get("own_env")
+    with _unchanged():
+        trained, config = load_network(folder, Parts(None, network), but_env=True)
+    names = None if own_env else action_names(config.envs)
+    return Agent(trained, config, names, facts["num_actions"], epsilon, seed)
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    """The caller's random numbers go on as if nothing had happened."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)

@@ -1,0 +1,60 @@
+"""What plays and what learns: ale-py's games and our network, or the caller's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gymnasium
+from torch import nn
+
+from rl_speed.config import EnvsConfig, NetworkConfig
+from rl_speed.experience.envs import make_env
+from rl_speed.experience.envs.protocol import VectorEnv
+from rl_speed.learner.network import make_network
+
+EnvFactory = Callable[[], "gymnasium.Env[object, object]"]
+NetworkFactory = Callable[[tuple[int, int, int], int], nn.Module]
+
+
+def qualified_name(factory: Callable[..., object] | None) -> str | None:
+    """Module and name of a factory, for people; None of none."""
+    if factory is None:
+        return None
+    return f"{getattr(factory, '__module__', '?')}.{getattr(factory, '__qualname__', type(factory).__qualname__)}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of besides its configuration. Actor processes are given it, so it has to be picklable then.
+
+    Attributes:
+        own_env: makes one image env of the caller's; None: the configured game of ale-py.
+        own_network: (K, H, W) and the number of actions -> network from uint8 [B, K, H, W] to q_value [B, A]; None:
+            the configured QNetwork.
+    """
+
+    own_env: EnvFactory | None = None
+    own_network: NetworkFactory | None = None
+
+    def make_env(
+        self, config: EnvsConfig, num_envs: int, seed: int, threads: int, can_resume: bool = True
+    ) -> VectorEnv:
+        """See `envs.make_env`."""
+        if self.own_env is None:
+            return make_env(config, num_envs, seed, threads, can_resume)
+        from rl_speed.experience.envs.gymnasium_env import GymnasiumVectorEnv
+
+        return GymnasiumVectorEnv(self.own_env, config, num_envs, seed)
+
+    def make_network(
+        self, config: NetworkConfig, observation_shape: tuple[int, int, int], num_actions: int
+    ) -> nn.Module:
+        """A new network with random weights, float32 on the CPU."""
+        if self.own_network is None:
+            return make_network(config, observation_shape, num_actions)
+        return self.own_network(observation_shape, num_actions)
+
+    def names(self) -> dict[str, str | None]:
+        """What a checkpoint notes, so that nobody takes one game or network for another."""
+        return {"own_env": qualified_name(self.own_env), "own_network": qualified_name(self.own_network)}

@@ -1,0 +1,224 @@
+"""Makes the objects of a run from its plan: the only place where they are wired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning import Callback
+from rich.console import Console
+
+from rl_speed.experience.dataset import ExperienceDataset
+from rl_speed.experience.generators.in_process import InProcessGenerator
+from rl_speed.experience.generators.protocol import RolloutGenerator
+from rl_speed.experience.generators.subprocess import SubprocessGenerator
+from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.replay import make_replay
+from rl_speed.learner.module import DQNModule
+from rl_speed.system.ending import Ending, Stopwatch
+from rl_speed.system.stage_timer import StageTimer
+from rl_speed.training.callbacks.ends import CloseAll, StopAtLimits, StopAtReward
+from rl_speed.training.callbacks.episodes import EpisodeCounter, EpisodePrinter
+from rl_speed.training.callbacks.learning import InputStandardisation, PriorityUpdate, TargetSync
+from rl_speed.training.callbacks.schedules import Annealing, EpsilonDecay
+from rl_speed.training.callbacks.signals import KeepSignalHandlers
+from rl_speed.training.callbacks.speed import SpeedLogger
+from rl_speed.training.checkpoint.restoring import RandomStateRestorer, restore_experience
+from rl_speed.training.checkpoint.writing import CheckpointWriter, PlainCheckpointIO
+from rl_speed.training.logger import RunLogger
+from rl_speed.training.plan import Plan
+from rl_speed.training.progress import ProgressBar
+from rl_speed.training.speed import SpeedMeter
+from rl_speed.training.statistics import EpisodeStatistics
+
+
+@dataclass(frozen=True)
+class Occasion:
+    """What surrounds a run: who asked for it, who reads along, and what it goes on from.
+
+    Attributes:
+        preset: name of the configuration.
+        console: where the user reads.
+        ending: when the run has to end before its goal.
+        watch: the run's wall time.
+        checkpoint: folder of the checkpoint to go on from; None: from the start.
+        version: number of the run's folder; None: the next free one.
+    """
+
+    preset: str
+    console: Console = field(default_factory=lambda: Console(quiet=True))
+    ending: Ending = field(default_factory=Ending)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    checkpoint: Path | None = None
+    version: int | None = None
+
+    def notify(self, text: str) -> None:
+        """A sentence for the user, as it is: brackets in a path are no markup."""
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+@dataclass(frozen=True)
+class Line:
+    """The way of a transition: what plays, what is stored, what learns."""
+
+    timer: StageTimer
+    module: DQNModule
+    policy: EpsilonGreedyPolicy
+    generator: RolloutGenerator
+    dataset: ExperienceDataset
+
+
+@dataclass(frozen=True)
+class Run:
+    """All objects of a run, wired."""
+
+    plan: Plan
+    line: Line
+    trainer: pl.Trainer
+    statistics: EpisodeStatistics
+    meter: SpeedMeter
+    stop_at_reward: StopAtReward
+    stop_at_limits: StopAtLimits
+    checkpoints: CheckpointWriter
+    directory: Path
+
+
+def build(plan: Plan, occasion: Occasion) -> Run:
+    """Makes every object of a run; what was started is ended again if one of them cannot be made.
+
+    Torch's threads are the caller's to set: `plan.learner_threads`.
+    """
+    torch.manual_seed(plan.config.seed)
+    plan, line = make_line(plan, occasion.ending)
+    try:
+        return _wire(plan, line, occasion)
+    except BaseException:
+        line.generator.close()
+        raise
+
+
+def make_line(plan: Plan, ending: Ending) -> tuple[Plan, Line]:
+    """What carries a transition from the games to the gradient, and the plan with the number of actions in it."""
+    config, timer = plan.config, StageTimer()
+    env: Any = None
+    if config.actors.kind == "in_process":
+        env = plan.parts.make_env(config.envs, config.envs.count, plan.seeds.env, plan.threads.env)
+        plan = replace(plan, num_actions=env.num_actions)
+    assert plan.num_actions is not None
+    networks = [
+        plan.parts.make_network(config.network, config.envs.observation_shape, plan.num_actions) for _ in range(2)
+    ]
+    module = DQNModule(networks[0], networks[1], config.update, timer).to(plan.device)
+    policy = EpsilonGreedyPolicy(
+        module.online_network,
+        plan.num_actions,
+        plan.seeds.policy,
+        plan.device,
+        use_bf16=config.update.uses_bf16,
+        with_autograd=config.update.slow_grads,
+    )
+    policy.epsilon = config.exploration.epsilon_start
+    generator: RolloutGenerator
+    if env is not None:
+        generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, timer)
+    else:
+        generator = SubprocessGenerator(
+            config, policy, plan.num_actions, plan.seeds.actors, plan.threads.env, timer, ending.stop
+        )
+    replay = make_replay(config.replay, config.envs.observation_shape, config.total_envs, plan.seeds.replay)
+    dataset = ExperienceDataset(
+        generator, replay, config.update, config.replay.prefill_env_steps, timer, ending, config.actors.free_running
+    )
+    return plan, Line(timer, module, policy, generator, dataset)
+
+
+def _wire(plan: Plan, line: Line, occasion: Occasion) -> Run:
+    """Statistics, callbacks and trainer around the line."""
+    config, dataset = plan.config, line.dataset
+    first: list[Callback] = [KeepSignalHandlers()]
+    if occasion.checkpoint is not None:
+        state = restore_experience(dataset, occasion.checkpoint, plan.rank, occasion.notify)
+        first.append(RandomStateRestorer(state))
+    logger = RunLogger(config.logging.directory, occasion.version, occasion.notify)
+    directory = Path(logger.log_dir)
+    statistics = EpisodeStatistics(config.stop, config.total_envs)
+    meter = SpeedMeter(line.timer, config.logging.every_seconds)
+    counter = EpisodeCounter(statistics, dataset, occasion.watch.elapsed_seconds)
+    stop_at_reward = StopAtReward(counter)
+    stop_at_limits = StopAtLimits(config.stop, line.generator, occasion.ending)
+    checkpoints = CheckpointWriter(
+        plan, occasion.preset, dataset, directory / "checkpoints", occasion.watch.elapsed_seconds, occasion.notify
+    )
+    callbacks = [
+        *first,
+        *_learning(plan, line, meter, counter),
+        *_shown(plan, line, meter, counter, occasion),
+        # Checkpoints after everything that changes with a batch, and before the processes are closed.
+        stop_at_reward,
+        stop_at_limits,
+        checkpoints,
+        CloseAll(line.generator, line.module),
+    ]
+    trainer = make_trainer(plan, logger, callbacks)
+    return Run(plan, line, trainer, statistics, meter, stop_at_reward, stop_at_limits, checkpoints, directory)
+
+
+def _learning(plan: Plan, line: Line, meter: SpeedMeter, counter: EpisodeCounter) -> list[Callback]:
+    """What has to happen around a batch, in this order."""
+    config, dataset = plan.config, line.dataset
+    callbacks: list[Callback] = []
+    if config.network.standardise and plan.parts.own_network is None:
+        callbacks.append(InputStandardisation(dataset.replay))
+    annealing = Annealing(config.update, dataset, counter.statistics)
+    callbacks += [SpeedLogger(meter, line.generator, line.policy), annealing]
+    if config.replay.priority_exponent > 0:
+        callbacks.append(PriorityUpdate(dataset.replay, line.timer))
+    prefill = config.replay.prefill_env_steps
+    return [
+        *callbacks,
+        TargetSync(config.update),
+        EpsilonDecay(config.exploration, prefill, dataset, line.policy, annealing),
+        counter,
+    ]
+
+
+def _shown(plan: Plan, line: Line, meter: SpeedMeter, counter: EpisodeCounter, occasion: Occasion) -> list[Callback]:
+    """What the user sees while the run goes on."""
+    callbacks: list[Callback] = []
+    logging = plan.config.logging
+    if logging.print_episodes:
+        callbacks.append(EpisodePrinter(counter, occasion.notify))
+    if logging.progress_bar:
+        watch: Callable[[], float] = occasion.watch.elapsed_seconds
+        callbacks.append(
+            ProgressBar(plan.config.stop, line.dataset, line.policy, counter.statistics, meter, watch, occasion.console)
+        )
+    return callbacks
+
+
+def make_trainer(plan: Plan, logger: RunLogger, callbacks: list[Callback]) -> pl.Trainer:
+    """Lightning's trainer, with all that guesses or counts for itself switched off."""
+    return pl.Trainer(
+        accelerator="cpu" if plan.device == "cpu" else "gpu",
+        devices=plan.config.trainer.devices,
+        # Precision belongs to the update and to acting, each of which sets its own.
+        precision="32-true",
+        logger=logger,
+        callbacks=callbacks,
+        # A finished epoch would end a resumed run at once; epochs mean nothing here.
+        max_epochs=-1,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1_000_000_000,
+        use_distributed_sampler=False,
+        # Lightning would guess a cluster from the environment, e.g. under SLURM.
+        plugins=[PlainCheckpointIO(), LightningEnvironment()],
+    )

@@ -1,0 +1,80 @@
+"""The ends of a run: the goal, a limit, and what is given back afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+
+from rl_speed.config import StopConfig
+from rl_speed.experience.generators.protocol import RolloutGenerator
+from rl_speed.learner.module import DQNModule
+from rl_speed.system.ending import Ending
+from rl_speed.training.callbacks.episodes import EpisodeCounter
+
+
+class StopAtReward(Callback):
+    """Ends the run once the mean return of a full window reaches the goal; the same batch on every rank."""
+
+    def __init__(self, counter: EpisodeCounter) -> None:
+        self._counter = counter
+        self.is_solved = False
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Looks only at finished games, on the host."""
+        if self._counter.newest or trainer.world_size > 1:
+            is_solved = self._counter.statistics.is_solved
+            self.is_solved = trainer.strategy.reduce_boolean_decision(is_solved, all=True)
+            trainer.should_stop = trainer.should_stop or self.is_solved
+
+
+class StopAtLimits(Callback):
+    """Ends the run at a limit of env steps, gradient steps or wall time, or when it was asked to stop.
+
+    Args:
+        config: the limits.
+        generator: counts env steps.
+        ending: wall time, and whether the run was asked to stop.
+    """
+
+    def __init__(self, config: StopConfig, generator: RolloutGenerator, ending: Ending) -> None:
+        self._config, self._generator, self._ending = config, generator, ending
+        self.reason: str | None = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Checks the limits after every batch."""
+        config = self._config
+        reason = self._ending.reason
+        if reason != "interrupted":
+            if config.max_env_steps is not None and self._generator.env_steps >= config.max_env_steps:
+                reason = "max_env_steps"
+            elif config.max_gradient_steps is not None and trainer.global_step >= config.max_gradient_steps:
+                reason = "max_gradient_steps"
+        self.reason = reason or self.reason
+        if trainer.strategy.reduce_boolean_decision(self.reason is not None, all=False):
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The dataset has ended: a signal or the deadline came while it waited for experience."""
+        self.reason = self._ending.reason or self.reason
+        trainer.should_stop = trainer.should_stop or self.reason is not None
+
+
+class CloseAll(Callback):
+    """Ends games, actor processes and the learner's threads, however the run ends; comes last."""
+
+    def __init__(self, generator: RolloutGenerator, module: DQNModule) -> None:
+        self._generator, self._module = generator, module
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """The normal end."""
+        self._close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Every other end."""
+        self._close()
+
+    def _close(self) -> None:
+        self._generator.close()
+        self._module.gradient.close()

@@ -1,0 +1,75 @@
+"""Finished games: counted, drawn as curves, printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+
+from rl_speed.experience.dataset import ExperienceDataset
+from rl_speed.records import EpisodeEnd
+from rl_speed.training.logger import run_logger
+from rl_speed.training.statistics import EpisodeStatistics
+
+
+class EpisodeCounter(Callback):
+    """Takes the games that ended since the last batch: into the statistics, and into the curves over episodes.
+
+    Args:
+        statistics: counts them.
+        dataset: holds the finished games.
+        elapsed_seconds: wall time of the run, earlier parts of a resumed run included.
+    """
+
+    def __init__(
+        self, statistics: EpisodeStatistics, dataset: ExperienceDataset, elapsed_seconds: Callable[[], float]
+    ) -> None:
+        self._dataset, self._elapsed_seconds = dataset, elapsed_seconds
+        self.statistics = statistics
+        self.newest: list[EpisodeEnd] = []
+
+    @property
+    def state_key(self) -> str:
+        """Its name in checkpoints."""
+        return "EpisodeStatistics"
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Counts and draws."""
+        self.newest = self._dataset.take_episode_ends()
+        logger = run_logger(trainer)
+        for end in self.newest:
+            average = self.statistics.count(end, trainer.global_step, self._elapsed_seconds())
+            if logger is not None:
+                points = {
+                    "reward": end.episode_return,
+                    "avg_reward": average,
+                    "steps": float(end.episode_length_env_steps),
+                }
+                logger.write(points, self.statistics.episodes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resumes."""
+        return self.statistics.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self.statistics.load_state_dict(state)
+
+
+class EpisodePrinter(Callback):
+    """One line per finished game."""
+
+    def __init__(self, counter: EpisodeCounter, print_line: Callable[[str], None]) -> None:
+        self._counter, self._print_line = counter, print_line
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Prints the newest games."""
+        newest = self._counter.newest
+        first = self._counter.statistics.episodes - len(newest) + 1
+        for number, end in enumerate(newest, first):
+            self._print_line(
+                f"episode {number}: reward {end.episode_return:g}, {end.episode_length_env_steps} env steps, "
+                f"env {end.env}, at {end.env_steps} env steps"
+            )

@@ -1,0 +1,66 @@
+"""What the learner needs around its gradient steps: the mean image, the target network, priorities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+
+from rl_speed.config import UpdateConfig
+from rl_speed.experience.replay import Replay
+from rl_speed.learner.module import DQNModule
+from rl_speed.records import Batch
+from rl_speed.system.stage_timer import StageTimer
+
+
+class InputStandardisation(Callback):
+    """Measures the mean image once the replay is prefilled, and gives it to both networks, which are QNetworks."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay = replay
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Before the first gradient step of the run; a resumed run has the image in its checkpoint."""
+        if trainer.global_step > 0:
+            return
+        assert isinstance(pl_module, DQNModule)
+        mean, deviation = self._replay.mean_frame()
+        for network in (pl_module.online_network, pl_module.target_network):
+            network.standardise_input(mean, deviation)  # type: ignore[operator]
+
+
+class TargetSync(Callback):
+    """Syncs the target network: hard every so many gradient steps, or softly after each batch."""
+
+    def __init__(self, config: UpdateConfig) -> None:
+        self._config = config
+        self._last_gradient_step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A resumed run counts on."""
+        self._last_gradient_step = trainer.global_step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Syncs if it is time: a multiple was reached or passed."""
+        assert isinstance(pl_module, DQNModule)
+        every, last = self._config.target_sync_gradient_steps, self._last_gradient_step
+        self._last_gradient_step = trainer.global_step
+        if self._config.target_sync_rate is not None:
+            pl_module.sync_target(self._config.target_sync_rate)
+        elif trainer.global_step // every > last // every:
+            pl_module.sync_target(None)
+
+
+class PriorityUpdate(Callback):
+    """Gives the errors of a batch back to the replay as priorities."""
+
+    def __init__(self, replay: Replay, timer: StageTimer) -> None:
+        self._replay, self._timer = replay, timer
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *_: Any
+    ) -> None:
+        """After every batch."""
+        with self._timer.measure("replay"):
+            self._replay.update_priorities(batch.index.to(self._replay.device), outputs["td_error"])

@@ -1,0 +1,93 @@
+"""What is led from a first to a final value while a run goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+
+from rl_speed.config import ExplorationConfig, UpdateConfig
+from rl_speed.experience.dataset import ExperienceDataset
+from rl_speed.experience.policy import EpsilonGreedyPolicy, epsilon_at
+from rl_speed.learner.module import DQNModule
+from rl_speed.training.statistics import RECENT_EPISODES, EpisodeStatistics
+
+
+class Annealing(Callback):
+    """Leads the step size, the replay ratio and epsilon from their first to their final values.
+
+    By gradient steps, or by returns: then the mean of the last 20 games decides, and nothing is ever led back. A
+    schedule in gradient steps has to guess when a run will be good; seeds differ by a factor of two there. Near the
+    goal smaller steps keep the policy from swinging, and fewer of them leave more time for the games that show it.
+
+    Everything is set before each batch: the optimizer of a resumed run comes back with the step size of its checkpoint.
+
+    Args:
+        config: first and final values, and what leads.
+        dataset: its replay ratio is set.
+        statistics: of the finished games.
+    """
+
+    def __init__(self, config: UpdateConfig, dataset: ExperienceDataset, statistics: EpisodeStatistics) -> None:
+        self._config, self._dataset, self._statistics = config, dataset, statistics
+        self._share = 0.0  # of the way from the first to the final values
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        """Sets what holds for the coming gradient steps."""
+        config = self._config
+        assert isinstance(pl_module, DQNModule)
+        if config.anneal_gradient_steps:
+            self._share = min(trainer.global_step / config.anneal_gradient_steps, 1.0)
+        elif config.anneal_returns is not None and self._statistics.episodes >= RECENT_EPISODES:
+            low, high = config.anneal_returns
+            reached = (self._statistics.recent_average - low) / (high - low)
+            self._share = max(self._share, min(reached, 1.0))
+        pl_module.set_learning_rate(self.between(config.learning_rate, config.final_learning_rate))
+        self._dataset.env_steps_per_gradient_step = self.between(
+            config.env_steps_per_gradient_step, config.final_env_steps_per_gradient_step
+        )
+
+    def between(self, first: float, final: float | None) -> float:
+        """The value that holds now on the way from `first` to `final`; None: it stays."""
+        return first if final is None else first + (final - first) * self._share
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resumes."""
+        return {"share": self._share}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self._share = state["share"]
+
+
+class EpsilonDecay(Callback):
+    """Sets the policy's epsilon from the env steps taken, and leads it on with the annealing.
+
+    Args:
+        config: the schedule.
+        prefill_env_steps: env steps before the decay begins.
+        dataset: its generator counts env steps.
+        policy: acts with epsilon.
+        annealing: how far the run is on its way to the goal.
+    """
+
+    def __init__(
+        self,
+        config: ExplorationConfig,
+        prefill_env_steps: int,
+        dataset: ExperienceDataset,
+        policy: EpsilonGreedyPolicy,
+        annealing: Annealing,
+    ) -> None:
+        self._config, self._prefill_env_steps = config, prefill_env_steps
+        self._dataset, self._policy, self._annealing = dataset, policy, annealing
+
+    def on_train_start(self, *_: Any) -> None:
+        """A resumed run explores from its first env step on as its env steps say."""
+        self.on_train_batch_end()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Follows the schedule."""
+        epsilon = epsilon_at(self._dataset.generator.env_steps, self._prefill_env_steps, self._config)
+        self._policy.epsilon = self._annealing.between(epsilon, self._config.annealed_epsilon)

@@ -1,0 +1,65 @@
+"""Where checkpoints lie, and what they are called."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rl_speed.system.errors import CheckpointError
+
+MODEL_FILE = "model.ckpt"
+_NAME = re.compile(r"^gradient_steps=(\d+)$")
+
+
+def checkpoint_name(gradient_steps: int) -> str:
+    """A checkpoint's name: names sort as their gradient steps do."""
+    return f"gradient_steps={gradient_steps:09d}"
+
+
+def experience_file(rank: int) -> str:
+    """Name of a rank's file beside the model."""
+    return f"experience_rank{rank}.pt"
+
+
+def list_checkpoints(directory: Path) -> list[Path]:
+    """The whole checkpoints in a folder, most gradient steps first."""
+    if not directory.is_dir():
+        return []
+    found = [path for path in directory.iterdir() if _NAME.match(path.name) and (path / MODEL_FILE).is_file()]
+    return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+def find_last(log_directory: Path) -> Path:
+    """The newest checkpoint of the newest run that has one.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    runs = [list_checkpoints(run / "checkpoints") for run in log_directory.glob("version_*")]
+    found = [checkpoints[0] for checkpoints in runs if checkpoints]
+    if not found:
+        raise CheckpointError(
+            f"--resume last: no checkpoint below {log_directory}; start a run without --resume, or name another "
+            f"folder with --set logging.directory=..."
+        )
+    return max(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def resolve(path: Path) -> Path:
+    """The folder of a checkpoint given by its folder, its model file, or a run's folder (then the newest).
+
+    Raises:
+        CheckpointError: there is nothing usable at the path.
+    """
+    try:
+        if path.is_file() and path.name == MODEL_FILE:
+            return path.parent
+        if (path / MODEL_FILE).is_file():
+            return path
+        for directory in (path, path / "checkpoints"):
+            if newest := list_checkpoints(directory):
+                return newest[0]
+        what = "does not exist" if not path.exists() else "is not a checkpoint of rl_speed"
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+    raise CheckpointError(f"checkpoint {path} {what}; give the folder of a run or one of its checkpoints")

@@ -1,0 +1,60 @@
+"""Puts a run's experience and random generators back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import Callback
+
+from rl_speed.experience.dataset import ExperienceDataset
+from rl_speed.training.checkpoint.random_state import set_random_state
+from rl_speed.training.checkpoint.reading import read_experience
+
+
+def restore_experience(
+    dataset: ExperienceDataset, folder: Path, rank: int, notify: Callable[[str], None]
+) -> dict[str, Any]:
+    """Restores replay, games and counters of a run, before Lightning restores the rest.
+
+    Args:
+        dataset: of a run with the same envs, replay and actors.
+        folder: the checkpoint.
+        rank: of this process.
+        notify: prints a sentence for the user.
+
+    Returns:
+        the state of the global random generators, for `RandomStateRestorer`.
+
+    Raises:
+        CheckpointError: the files are not usable.
+    """
+    start = time.perf_counter()
+    content = read_experience(folder, rank)
+    dataset.load_state_dict(content["dataset"])
+    has_games = dataset.generator.load_state_dict(content["generator"])
+    if content["replay"] is None:
+        dataset.fill_anew()
+        notify("the checkpoint holds no replay: it is filled anew before training goes on")
+    else:
+        dataset.replay.load_state_dict(content["replay"])
+        if not has_games:
+            dataset.replay.cut()
+    if not has_games:
+        notify("the games are started anew; replay and networks go on")
+    notify(f"restored {folder.name} in {time.perf_counter() - start:.1f} s")
+    return dict(content["random"])
+
+
+class RandomStateRestorer(Callback):
+    """Puts the global random generators back once everything of a resumed run is built."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self._state = state
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After everything of the run is built, and before the first batch."""
+        set_random_state(self._state)

@@ -1,0 +1,218 @@
+"""Which way of computing the update is fastest here: the real gradient step, timed, and the answer kept.
+
+What pays on one processor does not on another: bfloat16 doubles the speed where there are instructions for it, and
+costs a factor of four where it is emulated; libraries have regressions of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from rl_speed.config import EnvsConfig, NetworkConfig, RunConfig, UpdateConfig
+from rl_speed.experience.parts import Parts
+from rl_speed.learner.module import DQNModule
+from rl_speed.records import Batch
+from rl_speed.system.folders import cache_folder
+from rl_speed.system.json_file import write_whole
+from rl_speed.system.machine import processor, versions
+from rl_speed.system.stage_timer import StageTimer
+from rl_speed.system.torch_threads import torch_threads
+from rl_speed.training.threads import Threads
+
+TIMED_CALLS = 3
+HOPELESS = 2.5  # a first call that takes so many times the best one's is not timed again
+MOST_SHARDS = 8
+NUM_ACTIONS = 6  # the last layer is too small to matter
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute an update."""
+
+    precision: Literal["fp32", "bf16"]
+    fused: bool
+    shards: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was found out.
+
+    Attributes:
+        chosen: the fastest variant.
+        milliseconds: of a gradient step, by variant.
+        seconds: that finding out has taken.
+    """
+
+    chosen: Variant
+    milliseconds: dict[Variant, float]
+    seconds: float
+
+    def text(self, field: str) -> str:
+        """The time of a gradient step with the chosen value of one field, and with the others that were tried."""
+        best = self.milliseconds.get(self.chosen)
+        others = [
+            f"{_plain(getattr(variant, field))} {milliseconds:.1f}"
+            for variant, milliseconds in self.milliseconds.items()
+            if getattr(variant, field) != getattr(self.chosen, field)
+        ]
+        if best is None or not others:
+            return "there is only one way"
+        return f"{best:.1f} ms a gradient step, {', '.join(others)}"
+
+
+def _plain(value: object) -> str:
+    return str(value).lower()
+
+
+def random_batch(envs: EnvsConfig, batch_size: int, num_actions: int) -> Batch:
+    """A minibatch of noise in the shapes of a run, without the axis N."""
+    frames, height, width = envs.observation_shape
+    draw = torch.Generator().manual_seed(0)  # the caller's random numbers stay where they are
+
+    def observation() -> torch.Tensor:
+        shape = (batch_size, height, width, frames)
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw).permute(0, 3, 1, 2)
+
+    return Batch(
+        observation(),
+        torch.randint(0, num_actions, (batch_size,), generator=draw),
+        torch.randn(batch_size, generator=draw),
+        torch.full((batch_size,), 0.9),
+        observation(),
+        torch.ones(batch_size, dtype=torch.bool),
+        torch.ones(batch_size),
+        torch.arange(batch_size),
+    )
+
+
+class _Candidate:
+    """A variant that is ready to take gradient steps."""
+
+    def __init__(self, variant: Variant, config: RunConfig, parts: Parts, threads: Threads, batch: Batch) -> None:
+        network: NetworkConfig = config.network.model_copy(update={"fused": variant.fused})
+        update: UpdateConfig = config.update.model_copy(
+            update={"precision": variant.precision, "shards": variant.shards, "compile": False}
+        )
+        shape = config.envs.observation_shape
+        networks = [parts.make_network(network, shape, NUM_ACTIONS) for _ in range(2)]
+        self._module = DQNModule(networks[0], networks[1], update, StageTimer())
+        self._optimizer = self._module.configure_optimizers()
+        self._batch = batch
+        self._threads = threads.of_each_shard(update, variant.shards)
+
+    def milliseconds(self) -> float:
+        """Of one gradient step."""
+        with torch_threads(self._threads):
+            start = time.perf_counter()
+            self._module.gradient_step(self._batch, self._optimizer)
+            return 1e3 * (time.perf_counter() - start)
+
+    def close(self) -> None:
+        self._module.gradient.close()
+
+
+def _compare(candidates: dict[Variant, _Candidate]) -> dict[Variant, float]:
+    """The best time of each, measured in turn; the first call of each only warms up, unless it is hopeless."""
+    first = {variant: candidate.milliseconds() for variant, candidate in candidates.items()}
+    best = {variant: float("inf") for variant in candidates}
+    for _ in range(TIMED_CALLS):
+        for variant, candidate in candidates.items():
+            fastest = min(best.values())
+            if first[variant] > HOPELESS * fastest:
+                best[variant] = min(best[variant], first[variant])
+                continue
+            best[variant] = min(best[variant], candidate.milliseconds())
+    return best
+
+
+def shard_counts(batch_size: int, learner_cores: int) -> list[int]:
+    """Numbers of equal parts that a minibatch can be cut into, for the cores that there are: 1, 2, 4, ..."""
+    most = min(learner_cores, MOST_SHARDS, batch_size)
+    return [count for count in (1, 2, 4, 8) if count <= most and batch_size % count == 0]
+
+
+def _options(config: RunConfig, parts: Parts, threads: Threads) -> dict[str, list[Any]]:
+    """What may be chosen for each field; a field that the user has set has one value."""
+    update, network = config.update, config.network
+    can_fuse = network.kernels[0] % network.strides[0] == 0 and parts.own_network is None
+    shards = [1] if update.compile else shard_counts(update.batch_size, threads.learner_cores)
+    return {
+        "precision": ["fp32", "bf16"] if update.precision == "auto" else [update.precision],
+        "shards": shards if update.shards == "auto" else [update.shards],
+        "fused": ([True, False] if can_fuse else [False]) if network.fused == "auto" else [network.fused],
+    }
+
+
+def probe_update(config: RunConfig, parts: Parts, threads: Threads) -> Probe:
+    """Times the real gradient step and chooses, field by field: precision, then shards, then fused.
+
+    Args:
+        config: fields that are `auto` are chosen, the others are as they are.
+        parts: the network.
+        threads: cores of the learner.
+    """
+    started = time.perf_counter()
+    options = _options(config, parts, threads)
+    chosen = Variant(options["precision"][0], options["fused"][0], options["shards"][-1])
+    batch = random_batch(config.envs, config.update.batch_size, NUM_ACTIONS)
+    milliseconds: dict[Variant, float] = {}
+    with torch.random.fork_rng(devices=[]):
+        for name, values in options.items():
+            if len(values) < 2:
+                continue
+            variants = [Variant(**{**vars(chosen), name: value}) for value in values]
+            candidates = {variant: _Candidate(variant, config, parts, threads, batch) for variant in variants}
+            times = _compare(candidates)
+            for candidate in candidates.values():
+                candidate.close()
+            milliseconds.update(times)
+            chosen = min(times, key=lambda variant: times[variant])
+    return Probe(chosen, milliseconds, time.perf_counter() - started)
+
+
+def _key(config: RunConfig, threads: Threads) -> str:
+    """What the answer depends on; another machine, library, shape or share of the cores asks anew."""
+    content = {
+        "processor": processor(),
+        "versions": {name: version for name, version in versions().items() if name in ("torch", "rl-speed")},
+        "learner_cores": threads.learner_cores,
+        "network": config.network.model_dump(mode="json"),
+        "update": config.update.model_dump(mode="json"),
+        "observation": config.envs.observation_shape,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _path(key: str) -> Path:
+    return cache_folder("probes") / f"{key}.json"
+
+
+def kept_probe(config: RunConfig, parts: Parts, threads: Threads) -> tuple[Probe, bool]:
+    """The answer for this machine, measured now or found in the user's cache.
+
+    Returns:
+        the probe, and whether it was found.
+    """
+    is_kept = parts.own_network is None  # two networks of a caller's own cannot be told apart
+    key = _key(config, threads)
+    if is_kept:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            content = json.loads(_path(key).read_text(encoding="utf-8"))
+            times = {Variant(**entry["variant"]): float(entry["milliseconds"]) for entry in content["times"]}
+            return Probe(Variant(**content["chosen"]), times, float(content["seconds"])), True
+    probe = probe_update(config, parts, threads)
+    if is_kept:
+        entries = [{"variant": vars(variant), "milliseconds": ms} for variant, ms in probe.milliseconds.items()]
+        with suppress(OSError):  # then it is measured again next time
+            _path(key).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(_path(key), {"chosen": vars(probe.chosen), "times": entries, "seconds": probe.seconds})
+    return probe, False

@@ -1,0 +1,62 @@
+"""How the cores are shared out between the games and the learner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rl_speed.config import RunConfig, UpdateConfig
+from rl_speed.system.cores import Cores
+
+MAX_LEARNER_THREADS = 8  # networks of this size gain nothing from more
+# Samples learned per env step from which on actors wait most of the time: those of `parallel`, at 32, are busy 15 % of
+# it on two cores, and a learner with both cores was 1.3 times faster than with the one that they left.
+# Our own emulator's games take a quarter of the time of ale-py's: those of `fast_cpu`, at 5, and acting are busy 30 %.
+LIGHT_PLAY_SAMPLES = {"classic": 16, "ale_vector": 16, "native": 4}
+
+
+@dataclass(frozen=True)
+class Threads:
+    """How the cores are shared out.
+
+    Attributes:
+        learner_cores: that the learner may keep busy.
+        env: threads of each process's vector env.
+        reason: what decided, in words.
+    """
+
+    learner_cores: int
+    env: int
+    reason: str
+
+    def of_each_shard(self, config: UpdateConfig, num_shards: int) -> int:
+        """Torch threads for each of the parts of a minibatch."""
+        return config.threads or max(1, self.learner_cores // num_shards)
+
+
+def plan_threads(config: RunConfig, cores: Cores) -> Threads:
+    """Shares the cores out so that the defaults add up to what there is.
+
+    Torch's threads spin at barriers: when envs and learner together ask for more threads than there are cores, an
+    update gets many times slower. So the learner takes what the envs leave; only actors that mostly wait for it need
+    no core of their own. Arithmetic goes by cores, games by hardware threads too: a second thread on a core adds
+    little to the first one's products, but plays games well.
+
+    Args:
+        config: explicit counts (not 0) are taken as they are; `envs.backend` decides how heavy a game is.
+        cores: that may be used.
+    """
+    if config.actors.kind == "subprocess":
+        env = config.envs.threads or 1
+        samples_per_env_step = config.update.batch_size / config.update.env_steps_per_gradient_step
+        is_light = samples_per_env_step >= LIGHT_PLAY_SAMPLES[config.envs.backend]
+        taken = 0 if is_light else config.actors.count * max(config.actors.threads, env)
+        players = f"{config.actors.count} actor process{'es' if config.actors.count > 1 else ''}"
+        share = "mostly waiting" if is_light else f"{taken} of the cores"
+    else:
+        env = config.envs.threads or min(max(1, cores.count // 2), config.envs.count)
+        # Classic envs are stepped by the learner's own thread, in turn with its updates; the GPU needs none.
+        is_own = config.envs.backend in ("classic", "cuda")
+        taken = 0 if is_own else env
+        players, share = "games in the learner's process", "in turn with it" if is_own else f"{env} threads"
+    learner_cores = min(max(1, min(cores.count - taken, cores.physical)), MAX_LEARNER_THREADS)
+    return Threads(learner_cores, env, f"{cores.reason}; {players}, {share}")
