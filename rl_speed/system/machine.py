@@ -50,8 +50,7 @@ def versions() -> dict[str, str]:
     return installed
 
 
-@functools.cache
-def _cpu_facts(path: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
+def read_cpu_facts(path: Path) -> dict[str, str]:
     """The first processor's lines of Linux's description, by name; empty elsewhere."""
     try:
         block = path.read_text(encoding="utf-8").partition("\n\n")[0]
@@ -59,6 +58,11 @@ def _cpu_facts(path: Path = Path("/proc/cpuinfo")) -> dict[str, str]:
         return {}
     pairs = (line.partition(":") for line in block.splitlines())
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+@functools.cache
+def _cpu_facts() -> dict[str, str]:
+    return read_cpu_facts(Path("/proc/cpuinfo"))
 
 
 def processor_flags() -> str:
