@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # Before torch is imported: tests that start processes must not ask for more threads than cores.
@@ -12,12 +15,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from rl_speed.cli import main
 from rl_speed.config import RunConfig, merge, validate
 from rl_speed.learner.module import DQNModule
 from rl_speed.learner.network import make_network
 from rl_speed.records import EnvStep
 from rl_speed.system.stage_timer import StageTimer
+from tests.command_line import ENDLESS, call, checkpoints
 
 
 class CountingEnv:
@@ -107,3 +113,56 @@ def tiny_config() -> Callable[..., RunConfig]:
         return validate(merge(TINY, changes))
 
     return make
+
+
+TINY_RUN: dict[str, Any] = {
+    "extends": "smoke",
+    "envs": {"count": 2, "image_height": 20, "image_width": 20},
+    "network": {"channels": [4], "kernels": [4], "strides": [4], "hidden": 8},
+    "update": {"batch_size": 8, "threads": 1},
+    "stop": {"max_env_steps": None, "confirm_episodes": 0},
+    "trainer": {"accelerator": "cpu"},
+}
+
+
+@pytest.fixture
+def tiny_file(tmp_path: Path) -> str:
+    """Path of a configuration that the bench measures in no time."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY_RUN))
+    return str(path)
+
+
+@pytest.fixture
+def here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Calls the command line in this process, which spares the imports: exit status, output and errors."""
+
+    def call_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["rl-speed", *arguments])
+        capsys.readouterr()
+        threads = torch.get_num_threads()
+        try:
+            main()
+            status = 0
+        except SystemExit as ended:
+            status = ended.code or 0
+        torch.set_num_threads(threads)
+        captured = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, status, captured.out, captured.err)
+
+    return call_here
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a short run with two checkpoints; tests that change it work on a copy."""
+    directory = tmp_path_factory.mktemp("finished")
+    (directory / "run.yaml").write_text(ENDLESS)
+    changes = ["--set", "stop.max_gradient_steps=60", "--set", "checkpoint.every_seconds=0.02"]
+    answer = call("train", "--config", "run.yaml", *changes, cwd=directory)
+    assert answer.returncode == 0, answer.stderr
+    assert len(checkpoints(directory)) >= 2
+    return directory

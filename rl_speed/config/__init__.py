@@ -6,7 +6,6 @@ sentence for each.
 
 from rl_speed.config.loading import Overrides, as_changes, load_config, merge, parse_override, preset_names, validate
 from rl_speed.config.schema import (
-    ACTION_NAMES,
     ActorsConfig,
     CheckpointConfig,
     EnvsConfig,
@@ -19,6 +18,7 @@ from rl_speed.config.schema import (
     TrainerConfig,
     UpdateConfig,
 )
+from rl_speed.emulator.actions import ACTION_NAMES
 
 __all__ = [
     "ACTION_NAMES",

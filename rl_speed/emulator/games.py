@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rl_speed.emulator.rules import ACTION_NUMBERS, rule_source
+from rl_speed.emulator.actions import ACTION_NUMBERS
+from rl_speed.emulator.rules import rule_source
 from rl_speed.emulator.tables import DATA
 from rl_speed.system.errors import UserError
 

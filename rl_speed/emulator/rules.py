@@ -10,29 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from rl_speed.emulator.actions import ACTION_NUMBERS
+
 _TOKEN = re.compile(r"\s*(0x[0-9A-Fa-f]+|\d+|[A-Za-z_]\w*|\|\||&&|==|!=|<=|>=|<<|>>|.)")
-_ACTIONS = [
-    "NOOP",
-    "FIRE",
-    "UP",
-    "RIGHT",
-    "LEFT",
-    "DOWN",
-    "UPRIGHT",
-    "UPLEFT",
-    "DOWNRIGHT",
-    "DOWNLEFT",
-    "UPFIRE",
-    "RIGHTFIRE",
-    "LEFTFIRE",
-    "DOWNFIRE",
-    "UPRIGHTFIRE",
-    "UPLEFTFIRE",
-    "DOWNRIGHTFIRE",
-    "DOWNLEFTFIRE",
-    "RESET",
-]
-ACTION_NUMBERS = {name: number for number, name in enumerate(_ACTIONS)}
 _FIXED = ("reward", "score", "terminal", "lives")
 _MAX_VARIABLES = 24
 

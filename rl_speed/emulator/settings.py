@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rl_speed.emulator.actions import ACTION_NAMES
 from rl_speed.emulator.games import Game, action_number
-from rl_speed.emulator.rules import ACTION_NUMBERS
 from rl_speed.emulator.tables import grey_table
 from rl_speed.system.errors import UserError
 
-ACTIONS = 18
 SCREEN_COLUMNS = 160
 
 
@@ -35,7 +34,7 @@ class CSettings(ctypes.Structure):
         ("difficulty", ctypes.c_int),
         ("cache_starts", ctypes.c_int),
         ("stickiness", ctypes.c_double),
-        ("action", ctypes.c_int * ACTIONS),
+        ("action", ctypes.c_int * len(ACTION_NAMES)),
         ("grey", ctypes.c_ubyte * 512),
     ]
 
@@ -93,9 +92,9 @@ def c_settings(game: Game, given: ConsoleSettings) -> tuple[CSettings, list[str]
         raise UserError(
             f"difficulty: {game.name} has no difficulty {given.difficulty}; choose one of {facts['difficulties']}."
         )
-    unknown = [name for name in names if name not in ACTION_NUMBERS or name == "RESET"]
-    if unknown or not 1 <= len(names) <= ACTIONS:
-        raise UserError(f"actions: {names} cannot be played; give 1 to {ACTIONS} names of ale-py's actions.")
+    unknown = [name for name in names if name not in ACTION_NAMES]
+    if unknown or not 1 <= len(names) <= len(ACTION_NAMES):
+        raise UserError(f"actions: {names} cannot be played; give 1 to {len(ACTION_NAMES)} names of ale-py's actions.")
     rows = given.image_height - given.first_row if given.rows is None else given.rows
     for name, value, least, most in (
         ("frame_skip", given.frame_skip, 1, 60),

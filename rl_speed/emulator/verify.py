@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rl_speed.emulator.actions import ACTION_NAMES
 from rl_speed.emulator.consoles import Consoles, Look
 from rl_speed.emulator.games import Game, action_number, find_game, rom_path
-from rl_speed.emulator.rules import ACTION_NUMBERS
 from rl_speed.emulator.settings import ConsoleSettings, c_settings
 
 if TYPE_CHECKING:
     from rl_speed.emulator.cuda import Launcher
-
-_NAMES = {number: name for name, number in ACTION_NUMBERS.items()}
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def verify(
 def _compare(game: Game, consoles: Consoles, ale: Any, frames: int, seed: int, full_actions: bool) -> Verdict:
     import ale_py
 
-    actions = range(18) if full_actions else [action_number(action) for action in game.minimal_actions]
+    actions = range(len(ACTION_NAMES)) if full_actions else [action_number(action) for action in game.minimal_actions]
     chosen = np.random.default_rng(seed).choice(np.array(actions), frames)
     differences = first_difference(ale, consoles.look())
     if differences:
@@ -134,7 +132,7 @@ def _compare(game: Game, consoles: Consoles, ale: Any, frames: int, seed: int, f
         if ours != theirs:
             differences.append(f"the reward is {ours}, ale-py has {theirs}")
         if differences:
-            where = f"frame {frame} (action {_NAMES[action]})"
+            where = f"frame {frame} (action {ACTION_NAMES[action]})"
             return Verdict(game.name, frame, ends, [f"{where}: {text}" for text in differences])
         if look.is_over:
             ends += 1

@@ -5,6 +5,7 @@ import stat
 import pytest
 
 from rl_speed.system import compiler
+from rl_speed.system.compiler import CompilerMissingError, find_compiler
 
 
 @pytest.fixture
@@ -45,3 +46,13 @@ def test_the_package_ziglang_is_one_but_not_for_torch(fresh, tmp_path):
     fresh.setattr(compiler.importlib.util, "find_spec", lambda name: object() if name == "ziglang" else None)
     assert compiler.find_compiler()[1:] == ("-m", "ziglang", "c++")
     assert compiler.compiler_of_torch() is None
+
+
+def test_no_compiler(fresh):
+    fresh.setattr(compiler.shutil, "which", lambda name: None)
+    fresh.setattr(compiler.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CompilerMissingError, match="install g\\+\\+ or clang, or run `pip install ziglang`"):
+        find_compiler()
+    fresh.setenv("CXX", "no-such-compiler")
+    with pytest.raises(CompilerMissingError, match="CXX: 'no-such-compiler' is no compiler that starts"):
+        find_compiler()

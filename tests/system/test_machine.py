@@ -36,4 +36,6 @@ def test_where_the_system_says_nothing_there_is_still_a_name(tmp_path, monkeypat
 
 def test_a_result_names_family_model_and_instruction_sets():
     here = machine.machine()
-    assert {"processor", "processor_family", "processor_model", "instruction_sets", "cores", "memory_bytes"} <= set(here)
+    assert {"processor", "processor_family", "processor_model", "instruction_sets", "cores", "memory_bytes"} <= set(
+        here
+    )

@@ -1,6 +1,5 @@
-"""The emulator against ale-py and against what is recorded of it."""
+"""Consoles on the CPU: beside ale-py's, saved and restored, on programs of our own, and misused."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,110 +9,15 @@ import pytest
 import torch
 from ale_py.vector_env import AtariVectorEnv
 from gymnasium.vector import AutoresetMode
-from typer.testing import CliRunner
 
-from rl_speed.cli import app
-from rl_speed.emulator import compiler
-from rl_speed.emulator.compiler import library_path
-from rl_speed.emulator.consoles import Consoles
-from rl_speed.emulator.games import find_game, game_names, read_rom
-from rl_speed.emulator.instructions import OPCODES, interpreter
-from rl_speed.emulator.rules import rule_source
+from rl_speed.emulator.games import find_game
 from rl_speed.emulator.settings import ConsoleSettings
-from rl_speed.emulator.verify import first_difference, golden, make_ale, verify
+from rl_speed.emulator.verify import first_difference, make_ale
 from rl_speed.experience.envs.preprocessing import push_frame
-from rl_speed.system.compiler import CompilerMissingError, find_compiler
+from rl_speed.system.compiler import find_compiler
 from rl_speed.system.errors import UserError
-from tests.roms import HOST_GAME, Program, cpu_program, crashing_program, tia_program
-
-# Types of cartridge that Pong is not, a game that runs out of instructions, and a PAL one: each takes ten seconds to
-# compile. `rl-speed emulator verify --all` takes them all.
-VARIED = [
-    "elevator_action", "crossbow", "montezuma_revenge", "robotank", "pitfall2", "tic_tac_toe_3d", "adventure",
-]  # fmt: skip
-
-
-def console(game="pong", **arguments):
-    return Consoles(find_game(game), **{"recompile": False, **arguments})
-
-
-@pytest.fixture(scope="module")
-def pong():
-    consoles = console(num_consoles=3, threads=2)
-    yield consoles
-    consoles.close()
-
-
-# --- facts ---
-
-
-def test_every_game_of_the_table_has_a_rom_with_the_recorded_checksum():
-    names = game_names()
-    assert len(names) == 104
-    for name in names:
-        game = find_game(name)
-        rom = read_rom(game)
-        assert len(rom) == game.facts["size"]
-        assert game.facts["default_mode"] in game.modes
-
-
-def test_every_rule_is_understood():
-    for name in game_names():
-        text = find_game(name).rule_source()
-        assert text.count("{") == text.count("}")
-        assert "rule_program" in text
-
-
-def test_rule_language():
-    text = rule_source(
-        {
-            "rule": {
-                "init": {"lives": 3},
-                "step": "delta(bcd(2,1)); if (ram[4] == 0x80) { terminal = 1 } else { x = count(0,1, it > 2) }",
-                "lives": "terminal ? 0 : lives",
-            },
-            "mode_select": "while (ram[1] != m) { select(2) } reset()",
-            "starting_actions": [["FIRE", 16]],
-        }
-    )
-    assert "(1 * bcd(s.ram[2]) + 100 * bcd(s.ram[1]))" in text
-    assert "if (s.ram[4] == 0x80) { s.rule[2] = 1; } else { s.rule[4] = ((s.ram[0] > 2 ? 1 : 0) + " in text
-    assert "return s.rule[2] ? 0 : s.rule[3];" in text
-    assert "while ((s.ram[1] != m) && s.frames_left > 0) { select_held(e, 2); }" in text
-    assert "k < 16; k++) rule_frame(e, 1);" in text
-
-
-def test_opcode_table():
-    assert [op.code for op in OPCODES] == list(range(256))
-    assert interpreter().count("case 0x") == 256
-    by_name = {(op.mnemonic, op.mode): op for op in OPCODES}
-    assert by_name["LDA", "abx"].page_penalty
-    assert not by_name["STA", "abx"].page_penalty
-    assert (by_name["JSR", "abs"].length, by_name["BRK", "imp"].length, by_name["LDA", "imm"].length) == (3, 1, 2)
-
-
-# --- equality ---
-
-
-def test_pong_gives_the_recorded_hashes(pong):
-    expected = find_game("pong").facts["golden"]
-    assert golden(find_game("pong"), pong) == expected
-
-
-def test_pong_equals_ale():
-    verdict = verify("pong", frames=600, seed=1, sticky_probability=0.25, full_actions=True, recompile=False)
-    assert verdict.differences == []
-    assert verdict.frames == 600
-
-
-def test_a_difference_is_found_and_named(pong):
-    ale = make_ale(find_game("pong"), 0, 0.0)
-    pong.load(1, seed=0)
-    assert first_difference(ale, pong.look(1)) == []
-    pong.poke(5, pong.look(1).ram[5] ^ 1, index=1)
-    assert first_difference(ale, pong.look(1))[0].startswith("RAM byte 5 is ")
-    pong.act(0, index=1)
-    assert any(text.startswith("frame number is 1, ale-py has 0") for text in first_difference(ale, pong.look(1)))
+from tests.emulator.factory import VARIED, console
+from tests.emulator.roms import HOST_GAME, Program, cpu_program, crashing_program, tia_program
 
 
 def test_saved_consoles_go_on_as_if_nothing_had_happened(pong):
@@ -363,82 +267,6 @@ def test_what_is_not_drawn_changes_nothing(name):
     exact.close()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", VARIED)
-def test_varied_games_give_the_recorded_hashes(name):
-    consoles = Consoles(find_game(name))
-    assert golden(find_game(name), consoles) == find_game(name).facts["golden"]
-    consoles.close()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("sticky", "full"), [(0.0, False), (0.25, True)])
-def test_pong_equals_ale_for_long(sticky, full):
-    verdict = verify("pong", frames=30_000, seed=2, sticky_probability=sticky, full_actions=full)
-    assert verdict.differences == []
-    assert verdict.ends > 0
-
-
-def assert_agree(first, second, where):
-    a, b = first.look(), second.look()
-    np.testing.assert_array_equal(a.ram, b.ram, err_msg=where)
-    np.testing.assert_array_equal(a.screen, b.screen, err_msg=where)
-    assert (a.registers, a.reward, a.lives, a.is_over) == (b.registers, b.reward, b.lives, b.is_over), where
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["pong", "montezuma_revenge", "crossbow"])
-def test_recompiled_and_interpreted_code_agree_on_poked_ram(name):
-    rng = np.random.default_rng(0)
-    both = [console(name, recompile=recompile) for recompile in (False, True)]
-    for one in both:
-        one.load(seed=0)
-    for frame in range(3000):
-        action = int(rng.integers(18))
-        if frame % 7 == 0:
-            place, value = int(rng.integers(128)), int(rng.integers(256))
-            for one in both:
-                one.poke(place, value)
-        for one in both:
-            one.act(action)
-            if one.is_over():
-                one.reset_game()
-        assert_agree(*both, f"{name} frame {frame}")
-    for one in both:
-        one.close()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["pong", "elevator_action", "crossbow", "montezuma_revenge", "robotank", "pitfall2", "tic_tac_toe_3d"]
-)
-def test_recompiled_and_interpreted_code_agree_on_random_code(name):
-    """Random bytes in RAM, random registers, and the program counter in RAM or anywhere in the ROM."""
-    rng = np.random.default_rng(1)
-    both = [console(name, recompile=recompile) for recompile in (False, True)]
-    for one in both:
-        one.load(seed=0)
-    starts = [one.save() for one in both]
-    jammed = 0
-    for trial in range(150):
-        pc = int(rng.integers(0x80, 0x100) if trial % 2 else rng.integers(0x1000, 0x10000))
-        code, registers = rng.integers(256, size=128), rng.integers(256, size=5).tolist()
-        for one, start in zip(both, starts, strict=True):
-            one.restore(start)
-            for place, value in enumerate(code):
-                one.poke(place, value)
-            one.set_registers(pc, *registers)
-        for frame in range(4):
-            action = int(rng.integers(18))
-            for one in both:
-                one.act(action)
-            assert_agree(*both, f"{name} trial {trial} frame {frame}")
-        jammed += both[0].look().registers["jammed"]
-    assert jammed > 20  # illegal opcodes were among them
-    for one in both:
-        one.close()
-
-
 SANITIZED = """
 import sys
 import numpy as np
@@ -499,9 +327,6 @@ def test_nothing_outside_a_consoles_memory_is_touched(tmp_path):
     assert done.stdout.strip().endswith("fine")
 
 
-# --- what the user can do wrong ---
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -538,71 +363,3 @@ def test_misuse_is_refused(pong):
     closed.close()
     with pytest.raises(RuntimeError, match="closed"):
         closed.act(0)
-
-
-def test_unknown_game():
-    with pytest.raises(UserError, match="no game 'pongg'; did you mean pong"):
-        find_game("pongg")
-
-
-def test_wrong_rom(tmp_path):
-    path = tmp_path / "pong.bin"
-    path.write_bytes(bytes(2048))
-    with pytest.raises(UserError, match=r"pong\.bin has MD5 .* but pong has"):
-        read_rom(find_game("pong"), path)
-    with pytest.raises(UserError, match="cannot be read"):
-        read_rom(find_game("pong"), tmp_path / "none.bin")
-
-
-def test_no_compiler(monkeypatch):
-    monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
-    monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: None)
-    find_compiler.cache_clear()
-    with pytest.raises(CompilerMissingError, match="install g\\+\\+ or clang, or run `pip install ziglang`"):
-        find_compiler()
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(CompilerMissingError, match="CXX: 'no-such-compiler' is no compiler that starts"):
-        find_compiler()
-    find_compiler.cache_clear()
-
-
-def test_unwritable_cache(monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="set XDG_CACHE_HOME to a folder that can"):
-        library_path({}, {})
-
-
-# --- commands ---
-
-
-def test_verify_command():
-    result = CliRunner().invoke(app, ["emulator", "verify", "pong", "--frames", "100", "--interpret"])
-    assert result.exit_code == 0
-    assert "pong: equal over 100 frames and 0 game ends" in result.output
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["verify"],
-        ["verify", "pong", "--all"],
-        ["verify", "pongg"],
-        ["bench", "pong", "--num-envs", "x"],
-        ["bench", "pong", "--all"],
-        ["bench", "--all", "--device", "cuda"],
-    ],
-)
-def test_commands_refuse_what_they_cannot_do(arguments):
-    assert isinstance(CliRunner().invoke(app, ["emulator", *arguments]).exception, UserError)
-
-
-@pytest.mark.slow
-def test_bench_command(tmp_path):
-    path = tmp_path / "bench.json"
-    arguments = ["--num-envs", "2", "--seconds", "0.1", "--repeats", "1", "--json", str(path)]
-    assert CliRunner().invoke(app, ["emulator", "bench", "pong", *arguments]).exit_code == 0
-    rows = json.loads(path.read_text())["rows"]
-    assert {row["engine"] for row in rows} >= {"native-cpu", "ale-vector"}
-    assert all(row["frames_per_second"] == pytest.approx(4 * row["env_steps_per_second"]) for row in rows)

@@ -1,0 +1,61 @@
+"""The measured process: it counts its window and nothing else."""
+
+import time
+
+import pytest
+import torch
+
+from rl_speed.bench.contestants import Contestant, measured_config
+from rl_speed.bench.measure.child import measure_env, measure_play, measure_train, saved_bytes
+
+
+def test_saved_bytes_counts_what_backward_needs():
+    weight = torch.ones(10, 10, requires_grad=True)
+    image = torch.ones(5, 10)
+
+    def function():
+        return (image @ weight).exp()  # keeps the image for the weight, and the result of exp
+
+    assert saved_bytes(function) == 4 * (50 + 50)
+    with torch.no_grad():
+        assert saved_bytes(function) == 0
+
+
+def test_a_train_window_counts_only_itself(tiny_file, tmp_path):
+    config = measured_config(Contestant("tiny", "ladder", "train", tiny_file))
+    threads = torch.get_num_threads()
+    before = time.time()
+    found = measure_train(config, "tiny", {"seconds": 0.4, "warmup_seconds": 0.2, "folder": str(tmp_path)})
+    torch.set_num_threads(threads)
+    assert 0.4 <= found["seconds"] < 10
+    assert before < found["window"][0] < found["window"][1] <= time.time()
+    ratio = config.update.env_steps_per_gradient_step
+    assert found["env_steps"] == pytest.approx(found["gradient_steps"] * ratio, abs=2 * ratio + 2)
+    assert found["prefill"]["env_steps"] >= config.replay.prefill_env_steps
+    assert found["warmup_seconds"] >= 0.2
+    assert sum(found["time_shares"].values()) == pytest.approx(1, abs=0.05)
+    assert found["time_shares"]["update"] > 0.05
+    assert found["saved_for_backward_bytes"]["act"] == 0
+    assert found["saved_for_backward_bytes"]["update"] > 0
+
+
+def test_slow_grads_keep_the_graphs_of_acting_and_target(tiny_file, tmp_path):
+    config = measured_config(Contestant("tiny", "ladder", "train", tiny_file))
+    slow = config.model_copy(update={"update": config.update.model_copy(update={"slow_grads": True})})
+    threads = torch.get_num_threads()
+    spec = {"seconds": 0.05, "warmup_seconds": 0.0, "folder": str(tmp_path)}
+    kept = [measure_train(c, "tiny", spec)["saved_for_backward_bytes"] for c in (config, slow)]
+    torch.set_num_threads(threads)
+    assert kept[0]["act"] == 0 < kept[1]["act"]
+    assert kept[1]["update"] > kept[0]["update"]
+
+
+@pytest.mark.parametrize("kind", [measure_play, measure_env])
+def test_playing_without_learning(tiny_file, kind):
+    threads = torch.get_num_threads()
+    config = measured_config(Contestant("tiny", "envs", "play", tiny_file))
+    found = kind(config, {"seconds": 0.2, "warmup_seconds": 0.05})
+    torch.set_num_threads(threads)
+    assert found["env_steps"] > 0
+    assert found["env_steps"] % config.envs.count == 0
+    assert found["gradient_steps"] == 0

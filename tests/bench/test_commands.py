@@ -1,0 +1,94 @@
+"""`bench` on the command line: bad input, crashes, Ctrl-C, and one bench from end to end."""
+
+import importlib.util
+import json
+
+import pytest
+
+from rl_speed.bench import contestants, session
+from tests.bench.measurements import answering
+from tests.command_line import call
+
+
+def bench(here, monkeypatch, speeds, *arguments, cwd):
+    monkeypatch.setattr(session, "run_child", answering(speeds, []))
+    return here("bench", *arguments, cwd=cwd)
+
+
+def test_an_unknown_rung_is_one_sentence_and_the_others_are_kept(here, monkeypatch, tmp_path):
+    answer = bench(here, monkeypatch, {}, "baselin", "baseline", "--out", "r", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert answer.stdout.count("did you mean baseline?") == 1
+    names = [row["name"] for row in json.loads((tmp_path / "r/bench.json").read_text())["rows"]]
+    assert names == ["baseline"]
+    assert bench(here, monkeypatch, {}, "nope", cwd=tmp_path).returncode == 2
+
+
+def test_a_crashed_rung_leaves_a_whole_report(here, monkeypatch, tmp_path):
+    speeds = {"smoke": None}
+    answer = bench(here, monkeypatch, speeds, "smoke", "baseline", "--out", "r", cwd=tmp_path)
+    assert answer.returncode == 1
+    assert "smoke failed: broke" in answer.stdout
+    for name in ("bench.json", "bench.csv", "bench.md", "bench.html"):
+        assert (tmp_path / "r" / name).stat().st_size > 100
+    assert "baseline" in (tmp_path / "r/bench.csv").read_text()
+
+
+def test_ctrl_c_keeps_what_was_measured(here, monkeypatch, tmp_path):
+    speeds = {"smoke": KeyboardInterrupt()}
+    answer = bench(here, monkeypatch, speeds, "baseline", "smoke", "--out", "r", cwd=tmp_path)
+    assert answer.returncode == 130
+    content = json.loads((tmp_path / "r/bench.json").read_text())
+    assert [row["name"] for row in content["rows"]] == ["baseline"]
+    assert content["is_whole"] is False
+    assert (tmp_path / "r/bench.html").exists()
+
+
+def test_a_peer_that_is_not_installed_is_one_sentence(here, monkeypatch, tmp_path):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        contestants.importlib.util, "find_spec", lambda name: None if name == "stable_baselines3" else found(name)
+    )
+    answer = bench(here, monkeypatch, {}, "baseline", "--peers", "--repeats", "1", "--out", "r", cwd=tmp_path)
+    assert answer.returncode == 0
+    assert answer.stdout.count("sb3 needs the package stable_baselines3, which is not installed") >= 1
+    assert "make peers" in answer.stdout
+    content = json.loads((tmp_path / "r/bench.json").read_text())
+    assert any(row["name"] == "single_file" and row["env_steps_per_second"] for row in content["rows"])
+
+
+BAD_INPUT = [
+    (["bench", "baseline", "--out", "/proc/none"], ["--out /proc/none", "another folder"]),
+    (["bench", "--sweep", "nets"], ["--sweep nets", "envs, actors, wrappers"]),
+    (["bench", "--peers", "--set", "envs.game=breakout"], ["--peers", "envs.game = breakout"]),
+    (["bench", "report", "nowhere"], ["nowhere", "folder of a bench"]),
+    (["bench", "compare", "1", "2"], ["holds no record", "bench stages"]),
+    (["bench", "stages", "--config", "nope"], ["'nope'"]),
+    (["bench", "stages", "--history", "/proc/none/x"], ["/proc/none/x", "another file"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "parts"), BAD_INPUT, ids=range(len(BAD_INPUT)))
+def test_bad_input_gets_one_sentence(tmp_path, here, arguments, parts):
+    answer = here(*arguments, cwd=tmp_path)
+    assert answer.returncode == 2
+    for part in parts:
+        assert part in answer.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_bench_from_end_to_end(tiny_file, tmp_path):
+    arguments = ["--seconds-per-rung", "1", "--repeats", "2", "--warmup-seconds", "0.5", "--out", "r"]
+    solve = ["--to-solve", "--seeds", "1", "--solve-minutes", "0.1"]
+    answer = call("bench", "smoke", tiny_file, *arguments, *solve, cwd=tmp_path, timeout=240)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    content = json.loads((tmp_path / "r/bench.json").read_text())
+    assert content["is_whole"]
+    assert [row["repeats"] for row in content["rows"]] == [2, 2]
+    for row in content["rows"]:
+        assert row["env_steps_per_second"]["min"] > 0
+        assert row["cpu_percent"] > 10
+        assert row["peak_memory_bytes"] > 100_000_000
+    assert {run["name"] for run in content["solve"]} == {"smoke", "tiny"}
+    assert not any(run["solved"] for run in content["solve"])
+    assert "did not solve" in answer.stdout

@@ -1,0 +1,42 @@
+"""One bench: contestants take turns, and nothing measured is ever lost."""
+
+import json
+
+from rl_speed.bench import contestants, session
+
+
+def test_repeats_are_interleaved_and_saved_at_once(quick, tmp_path):
+    quick.session.interleave([contestants.rung("baseline"), contestants.rung("smoke")])
+    assert quick.asked == ["baseline", "smoke", "smoke", "baseline"]  # the order turns, too
+    content = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["ratio_to_baseline"] for row in content["rows"]] == [1, 10]
+    assert content["is_whole"] is False
+    assert {"machine", "versions", "commit", "rows", "diagnosis"} <= set(content)
+
+
+def test_a_crash_is_told_once_and_the_others_go_on(quick):
+    quick.speeds["smoke"] = None
+    quick.session.interleave([contestants.rung("smoke"), contestants.rung("baseline")])
+    assert quick.asked == ["smoke", "baseline", "baseline"]
+    assert [text for text in quick.told if "broke" in text] == ["smoke failed: broke (log: x)"]
+    assert [bool(row["error"]) for row in quick.session.content()["rows"]] == [True, False]
+
+
+def test_the_sweep_over_envs_ends_when_doubling_stops_paying(quick):
+    for count in (1, 2, 4, 8, 16, 32):
+        quick.speeds[f"train, {count} envs"] = min(40.0 * count, 90.0)
+        quick.speeds[f"play only, {count} envs"] = 100.0
+    quick.session.sweep("envs")
+    first = [name for name in quick.asked if name.startswith("train")]
+    assert first[: len(first) // 2] == [f"train, {n} envs" for n in (1, 2, 4, 8, 16)]
+    assert "play only, 8 envs" not in quick.asked
+
+
+def test_a_full_disk_costs_no_measurement(quick, monkeypatch):
+    def full(folder, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(session, "write_json", full)
+    quick.session.interleave([contestants.rung("baseline")])
+    assert len(quick.session.measurements) == 2
+    assert sum("cannot be written" in text for text in quick.told) == 1

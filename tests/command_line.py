@@ -1,0 +1,98 @@
+"""The program in processes of its own, for tests that start, watch and stop it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parent.parent
+
+# A run that goes on until it is stopped, with games of 25 env steps and cheap updates.
+ENDLESS = """
+extends: smoke
+envs: {count: 2, max_episode_frames: 100, image_height: 20, image_width: 20}
+replay: {capacity_env_steps: 2000, prefill_env_steps: 200}
+network: {channels: [4], kernels: [4], strides: [4], hidden: 8}
+update: {env_steps_per_gradient_step: 4, batch_size: 8, threads: 1}
+stop: {max_env_steps: null, confirm_episodes: 0}
+checkpoint: {every_seconds: 0.5, keep: 3}
+"""
+
+WITH_ACTORS = ENDLESS + "actors: {kind: subprocess, count: 2, rollout_env_steps: 2}\n"
+
+
+def command(*arguments):
+    return [sys.executable, str(ROOT / "cli.py"), *arguments]
+
+
+def call(*arguments, cwd, timeout=90, **options):
+    return subprocess.run(
+        command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False, **options
+    )
+
+
+def start(directory, text, *arguments):
+    (directory / "run.yaml").write_text(text)
+    return subprocess.Popen(
+        command("train", "--config", "run.yaml", *arguments),
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def checkpoints(directory):
+    # Here, since it imports Lightning: tests that start no run need not wait for that.
+    from rl_speed.training.checkpoint.folders import list_checkpoints
+
+    return list_checkpoints(directory / "lightning_logs" / "version_0" / "checkpoints")
+
+
+def wait_for_checkpoint(directory, process, count=1, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if len(checkpoints(directory)) >= count:
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(f"no checkpoint: {process.communicate()[0]}")
+
+
+def wait_for_events(directory, process, seconds=60):
+    """Waits until the first game is counted: training is under way."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = list((directory / "lightning_logs" / "version_0").glob("events*"))
+        if found and found[0].stat().st_size > 0:
+            time.sleep(1.0)
+            return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(f"no games: {process.communicate()[0]}")
+
+
+def children(process):
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def assert_no_leftovers(directory, processes, shared_before):
+    deadline = time.monotonic() + 10
+    while any(process.is_running() for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [process for process in processes if process.is_running()]
+    assert not [path for path in directory.rglob("*") if ".partial" in path.name]
+    assert shared_blocks() <= shared_before
+
+
+def shared_blocks():
+    folder = Path("/dev/shm")
+    return set(os.listdir(folder)) if folder.is_dir() else set()

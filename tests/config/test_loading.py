@@ -1,0 +1,117 @@
+"""Presets and files are read, extend each other, and take overrides; what cannot be read gets one sentence."""
+
+import pytest
+
+from rl_speed.config import load_config, preset_names
+from rl_speed.config.loading import configs_directory
+from rl_speed.system.errors import ConfigError
+
+PRESETS = {
+    "smoke", "slow_grads", "baseline", "n_envs", "parallel", "wrappers_n_envs", "wrappers_parallel", "actors",
+    "native", "cuda", "fast_cpu", "fast_gpu",
+}  # fmt: skip
+
+
+def test_the_presets_are_there_and_each_has_a_line():
+    assert set(preset_names()) >= PRESETS
+    for name in preset_names():
+        assert load_config(name).description, name
+
+
+def test_baseline_is_the_ladders_first_rung():
+    config = load_config("baseline")
+    assert (config.envs.backend, config.envs.count, config.update.batch_size) == ("classic", 1, 32)
+    assert (config.replay.capacity_env_steps, config.replay.prefill_env_steps) == (100_000, 10_000)
+    assert (config.exploration.epsilon_start, config.exploration.epsilon_end) == (1.0, 0.02)
+    assert config.exploration.decay_env_steps == 100_000
+    assert config.update.learning_rate == 1e-4
+    assert (config.update.target_sync_gradient_steps, config.replay.gamma, config.update.loss) == (
+        1000,
+        0.99,
+        "mse",
+    )
+    assert (config.replay.n_step, config.update.env_steps_per_gradient_step) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("child", "parent", "section"),
+    [
+        ("slow_grads", "baseline", "update"),
+        ("parallel", "baseline", "actors"),
+        ("wrappers_parallel", "parallel", "envs"),
+    ],
+)
+def test_a_rung_changes_only_what_its_name_says(child, parent, section):
+    here, below = load_config(child), load_config(parent)
+    changed = {
+        name
+        for name in type(here).model_fields
+        if name != "description" and getattr(here, name) != getattr(below, name)
+    }
+    assert section in changed
+    assert changed <= {section, "update"}
+
+
+def test_overrides_change_one_field_each_and_read_numbers():
+    config = load_config("baseline", ["envs.count=3", "update.learning_rate=1e-3", "stop.max_env_steps=null"])
+    assert config.envs.count == 3
+    assert config.update.learning_rate == 1e-3
+    assert config.stop.max_env_steps is None
+    assert config.replay == load_config("baseline").replay
+
+
+def test_a_configuration_survives_its_own_dump():
+    from rl_speed.config import validate
+
+    config = load_config("fast_cpu")
+    assert validate(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("envs: [1, 2", "not valid YAML"),
+        ("- a\n- b", "must hold keys and values"),
+        ("extends: nowhere", "'nowhere' is neither a preset nor a file"),
+        ("extends: 3", "extends = 3"),
+        ("envs:\n  count: 0", "envs.count = 0"),
+        ("seed: 1\nseed: 2", "'seed' stands twice"),
+        ("1: 2", "key 1 is not a text"),
+    ],
+)
+def test_bad_files_get_one_sentence(tmp_path, text, part):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=part):
+        load_config(str(path))
+
+
+def test_files_that_extend_each_other_are_refused(tmp_path):
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text(f"extends: {second}")
+    second.write_text(f"extends: {first}")
+    with pytest.raises(ConfigError, match="extends"):
+        load_config(str(first))
+
+
+def test_an_unreadable_file_gets_one_sentence(tmp_path):
+    path = tmp_path / "binary.yaml"
+    path.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(str(path))
+
+
+def test_an_unknown_preset_offers_a_near_one():
+    with pytest.raises(ConfigError, match="did you mean baseline"):
+        load_config("baselin")
+
+
+def test_a_user_file_may_extend_a_preset(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: baseline\nenvs: {game: breakout, episodic_life: true}\n")
+    config = load_config(str(path))
+    assert (config.envs.game, config.envs.episodic_life, config.update.batch_size) == ("breakout", True, 32)
+
+
+def test_the_folder_of_presets_is_found():
+    assert (configs_directory() / "baseline.yaml").is_file()

@@ -1,0 +1,30 @@
+"""The games and the recorded facts about them."""
+
+import pytest
+
+from rl_speed.emulator.games import find_game, game_names, read_rom
+from rl_speed.system.errors import UserError
+
+
+def test_every_game_of_the_table_has_a_rom_with_the_recorded_checksum():
+    names = game_names()
+    assert len(names) == 104
+    for name in names:
+        game = find_game(name)
+        rom = read_rom(game)
+        assert len(rom) == game.facts["size"]
+        assert game.facts["default_mode"] in game.modes
+
+
+def test_unknown_game():
+    with pytest.raises(UserError, match="no game 'pongg'; did you mean pong"):
+        find_game("pongg")
+
+
+def test_wrong_rom(tmp_path):
+    path = tmp_path / "pong.bin"
+    path.write_bytes(bytes(2048))
+    with pytest.raises(UserError, match=r"pong\.bin has MD5 .* but pong has"):
+        read_rom(find_game("pong"), path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_rom(find_game("pong"), tmp_path / "none.bin")
