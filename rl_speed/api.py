@@ -7,6 +7,7 @@ run is saved first.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -254,9 +255,13 @@ def load(
 
 @contextmanager
 def _unchanged() -> Iterator[None]:
-    """The caller's random numbers go on as if nothing had happened."""
+    """The caller's random numbers go on as if nothing had happened; Lightning's advice stays unsaid meanwhile."""
     state = random_state()
+    lightning = logging.getLogger("pytorch_lightning")
+    level = lightning.level
+    lightning.setLevel(max(level, logging.ERROR))
     try:
         yield
     finally:
+        lightning.setLevel(level)
         set_random_state(state)

@@ -172,7 +172,7 @@ class Session:
             self.save()
             return None
         self.measurements.append({**noted, "result": answer})
-        if contestant.name in self._configs and contestant.group == "ladder":
+        if contestant.group == "ladder" and "plan" in answer:
             self._plans[contestant.name] = answer["plan"]
         self._tell(f"{contestant.name}: {per_second(answer, 'env_steps'):,.1f} env steps/s (repeat {repeat + 1})")
         self.save()

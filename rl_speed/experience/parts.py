@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import gymnasium
+import torch
 from torch import nn
 
 from rl_speed.config import EnvsConfig, NetworkConfig
 from rl_speed.experience.envs import make_env
 from rl_speed.experience.envs.protocol import VectorEnv
 from rl_speed.learner.network import make_network
+from rl_speed.system.errors import ConfigError
 
 EnvFactory = Callable[[], "gymnasium.Env[object, object]"]
 NetworkFactory = Callable[[tuple[int, int, int], int], nn.Module]
@@ -53,7 +55,35 @@ class Parts:
         """A new network with random weights, float32 on the CPU."""
         if self.own_network is None:
             return make_network(config, observation_shape, num_actions)
-        return self.own_network(observation_shape, num_actions)
+        network = self.own_network(observation_shape, num_actions)
+        if not isinstance(network, nn.Module):
+            raise ConfigError(f"network: it made a {type(network).__name__}; make a torch.nn.Module")
+        return network
+
+    def check_network(self, observation_shape: tuple[int, int, int], num_actions: int) -> None:
+        """Tries the caller's own network, if there is one, on two observations.
+
+        Raises:
+            ConfigError: it cannot read them, or gives something else than one value per action.
+        """
+        if self.own_network is None:
+            return
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            network = self.make_network(NetworkConfig(), observation_shape, num_actions)
+            try:
+                value = network(torch.zeros((2, *observation_shape), dtype=torch.uint8))
+            except Exception as error:
+                reason = " ".join(str(error).split())
+                raise ConfigError(
+                    f"network: it cannot read uint8 observations of {observation_shape}: {reason}; divide them by 255 "
+                    f"in its forward"
+                ) from error
+        shape = tuple(getattr(value, "shape", ()))
+        if shape != (2, num_actions):
+            raise ConfigError(
+                f"network: it gives {shape} for two observations of {observation_shape}, not {(2, num_actions)}, one "
+                f"value per action"
+            )
 
     def names(self) -> dict[str, str | None]:
         """What a checkpoint notes, so that nobody takes one game or network for another."""

@@ -104,6 +104,7 @@ class Plan:
             "world_size": self.world_size,
             "learner_threads": self.learner_threads,
             "env_threads": self.threads.env,
+            "parts": self.parts.names(),
             "decisions": {
                 field: {"value": decision.value, "reason": decision.reason}
                 for field, decision in self.decisions.items()
@@ -184,6 +185,8 @@ def make_plan(
     )
     decisions["envs.threads"] = Decision(threads.env, "as configured" if config.envs.threads else threads.reason)
     _check_memory(config)
+    if num_actions is not None:
+        parts.check_network(config.envs.observation_shape, num_actions)
     return Plan(
         asked, config, decisions, device.value, threads, learner_threads, make_seeds(config, 0, attempt), num_actions,
         parts,

@@ -27,6 +27,7 @@ def result(env_steps_per_second, seconds=10.0, batch_size=32, per_update=1.0, **
         "startup_seconds": 1.0,
         "prefill": {"seconds": 2.0, "env_steps": 1000, "speed": 500.0},
         "warmup_seconds": 2.0,
+        "plan": {"decisions": {"update.precision": {"value": "fp32", "reason": "as configured"}}},
     }
     return found | changes
 

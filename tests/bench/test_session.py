@@ -36,7 +36,21 @@ def test_a_full_disk_costs_no_measurement(quick, monkeypatch):
     def full(folder, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(session, "write_json", full)
+    monkeypatch.setattr(session, "write_whole", full)
     quick.session.interleave([contestants.rung("baseline")])
     assert len(quick.session.measurements) == 2
     assert sum("cannot be written" in text for text in quick.told) == 1
+
+
+def test_the_plan_that_ran_is_kept_and_used(quick):
+    contestant = contestants.rung("baseline")
+    quick.session.measure(contestant, 0)
+    content = quick.session.content()
+    assert content["plans"]["baseline"]["decisions"]["update.precision"]["value"] == "fp32"
+
+
+def test_what_a_rung_left_open_is_what_its_plan_says(quick):
+    quick.speeds["fast_cpu"] = 2000.0
+    quick.session.measure(contestants.rung("fast_cpu"), 0)
+    assert quick.session._configs["fast_cpu"]["update"]["precision"] == "auto"
+    assert quick.session._as_run()["fast_cpu"]["update"]["precision"] == "fp32"

@@ -43,9 +43,9 @@ class GymnasiumVectorEnv:
         self._journal = SeedJournal(num_envs, seed, None)
         self._envs: list[gymnasium.Env[Any, Any]] = []
         for _ in range(num_envs):
-            self._envs.append(make())
-            if len(self._envs) == 1:
-                self.num_actions, self._first_action = _check_spaces(self._envs[0])
+            env = make()
+            self.num_actions, self._first_action = _check_spaces(env)
+            self._envs.append(env)
         self._lives = np.zeros(num_envs, dtype=np.int64)
         self._action: Tensor | None = None
 
@@ -107,6 +107,8 @@ class GymnasiumVectorEnv:
 
 def _check_spaces(env: gymnasium.Env[Any, Any]) -> tuple[int, int]:
     """Number of actions and the first action's number."""
+    if not isinstance(env, gymnasium.Env):
+        raise ConfigError(f"env: it made a {type(env).__name__}; make a gymnasium.Env")
     actions, observations = env.action_space, env.observation_space
     if not isinstance(actions, gymnasium.spaces.Discrete) or actions.n < 2:
         raise ConfigError(f"env: its action space {actions} must be Discrete with two actions or more")

@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from rl_speed.bench.contestants import Contestant, measured_config
-from rl_speed.bench.measure.child import measure_env, measure_play, measure_train, saved_bytes
+from rl_speed.bench.measure.child import measure_env, measure_play, measure_train, plan_as_asked, saved_bytes
+from rl_speed.config import load_config
+from rl_speed.system.compiler import find_compiler
+from rl_speed.system.errors import ConfigError
 
 
 def test_saved_bytes_counts_what_backward_needs():
@@ -59,3 +62,14 @@ def test_playing_without_learning(tiny_file, kind):
     assert found["env_steps"] > 0
     assert found["env_steps"] % config.envs.count == 0
     assert found["gradient_steps"] == 0
+
+
+def test_a_rung_that_would_run_as_something_else_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    find_compiler.cache_clear()
+    try:
+        with pytest.raises(ConfigError, match=r"envs\.backend would be ale_vector here, so this rung is not measured"):
+            plan_as_asked(load_config("native"))
+    finally:
+        find_compiler.cache_clear()
