@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "rl_speed"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "rl_speed"
 
 # The package's face hands names on, lazily.
 FACE = PACKAGE / "__init__.py"
@@ -108,6 +109,19 @@ def test_help_answers_without_importing_torch():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.glob("*/**/test_*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_a_test_file_in_a_room_is_named_after_a_module(path):
+    module = PACKAGE / path.relative_to(TESTS).parent / path.name.removeprefix("test_")
+    assert module.is_file() or module.with_suffix("").is_dir(), f"{path} tests no module of that name"
+
+
+def test_test_files_do_not_import_each_other():
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                assert ".test_" not in f".{node.module}", f"{path} imports {node.module}"
 
 
 def test_sizes_are_reported(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -122,24 +123,24 @@ def bench(
     counts, threads = _counts(num_envs), threads or usable_cores().count
     console = Console()
     content: dict[str, Any] = {"threads": threads, "machine": machine(), "versions": versions(), "rows": []}
-    for found, count in [(found, count) for found in games for count in counts]:
+    for current, count in itertools.product(games, counts):
         try:
-            with console.status(f"measuring {found.name}, {count:,} envs"):
-                speeds = measure(found, count, threads, seconds, repeats, on_gpu, only_ale=all_)
-                parts = kernel_milliseconds(found, count) if on_gpu else {}
+            with console.status(f"measuring {current.name}, {count:,} envs"):
+                speeds = measure(current, count, threads, seconds, repeats, on_gpu, only_ale=all_)
+                parts = kernel_milliseconds(current, count) if on_gpu else {}
         except UserError as error:
             if len(counts) == 1:
                 raise
             typer.echo(f"{count:,} consoles are left out. {error}")
             continue
         content["rows"] += [
-            {"game": found.name, **asdict(speed), "env_steps_per_second": speed.frames_per_second / FRAME_SKIP}
+            {"game": current.name, **asdict(speed), "env_steps_per_second": speed.frames_per_second / FRAME_SKIP}
             for speed in speeds
         ]
         if all_:
-            _tell_ratio(found.name, speeds)
+            _print_ratio(current.name, speeds)
         else:
-            console.print(_speed_table(f"{found.name}, {threads} threads, random actions", speeds))
+            console.print(_speed_table(f"{current.name}, {threads} threads, random actions", speeds))
         if on_gpu:
             content.setdefault("kernel_milliseconds", {})[count] = parts
             listed = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in parts.items())
@@ -152,7 +153,7 @@ def _ale_speed(speeds: list[Speed]) -> float | None:
     return next((speed.frames_per_second for speed in speeds if speed.engine == "ale-vector"), None)
 
 
-def _tell_ratio(game: str, speeds: list[Speed]) -> None:
+def _print_ratio(game: str, speeds: list[Speed]) -> None:
     ours, ale = speeds[0].frames_per_second, _ale_speed(speeds)
     beside = "" if ale is None else f", ale-py {ale:,.0f}, x {ours / ale:.2f}"
     typer.echo(f"{game}, {speeds[0].num_envs} envs: {ours:,.0f} frames/s{beside}")
@@ -192,7 +193,7 @@ def kernels(
     from rl_speed.emulator.nvidia import compile_cubin
 
     check_json_path(json_path)
-    found = find_game(game)
+    chosen = find_game(game)
     console = Console()
     rows: list[dict[str, Any]] = []
     for name in architecture or ["sm_80", "sm_90"]:
@@ -200,13 +201,13 @@ def kernels(
         for column in ("ROM", "blocks", "kernel", "registers", "local", "spilled", "warps"):
             table.add_column(column, justify="left" if column in ("ROM", "kernel") else "right", no_wrap=True)
         for recompile, blocks in ((False, 8), (False, 16), (True, 8), (True, 16)):
-            generated, defines = kernel_parts(found, recompile)
+            generated, defines = kernel_parts(chosen, recompile)
             _, report = compile_cubin(generated, {**defines, "BLOCKS_AT_ONCE": blocks}, name)
             code = "compiled" if recompile else "interpreted"
             for kernel in report[:2] if (recompile, blocks) == (False, 8) else report[:1]:
                 warps = kernel.warps_at_once(1 if kernel.kernel == "run_consoles" else 8)
-                told = {"architecture": name, "code": code, "blocks": blocks}
-                rows.append({**told, **asdict(kernel), "warps_at_once": warps})
+                row = {"architecture": name, "code": code, "blocks": blocks}
+                rows.append({**row, **asdict(kernel), "warps_at_once": warps})
                 table.add_row(
                     code, str(blocks), kernel.kernel, str(kernel.registers), f"{kernel.stack_bytes:,} B",
                     f"{kernel.spill_bytes:,} B", str(warps),
@@ -217,7 +218,7 @@ def kernels(
         for column in ("ROM", "one console", "32 together", "in a turn", "TIA: one", "32", "in a turn"):
             table.add_column(column, justify="left" if column == "ROM" else "right")
         for recompile in (False, True):
-            count = count_turns(found, recompile)
+            count = count_turns(chosen, recompile)
             code = "compiled" if recompile else "interpreted"
             rows.append({"code": code, **asdict(count)})
             table.add_row(

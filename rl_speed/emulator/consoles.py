@@ -47,8 +47,8 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Look:
-    """One console as it is.
+class ConsoleReadout:
+    """What can be read from one console between two frames.
 
     Attributes:
         ram: [128] uint8.
@@ -57,7 +57,7 @@ class Look:
         lives: as ale-py counts them.
         is_over: the game is over.
         frame, episode_frame: frames since loading, and since the last reset.
-        registers: of the processor and the frame, for a closer look.
+        registers: of the processor, and where the frame stands.
     """
 
     ram: UInt8Array
@@ -73,7 +73,7 @@ class Look:
 def find_blocks(game: Game, rom_path: Path | None = None) -> str:
     """The game's ROM as compiled blocks: blocks.inc.
 
-    Where the ROM's code is, is found by playing it on the interpreter for a while, once: it is kept in the cache.
+    Which bytes of the ROM are code shows when it is played on the interpreter for a while: once, and kept in the cache.
 
     Args:
         game: the game.
@@ -86,32 +86,33 @@ def find_blocks(game: Game, rom_path: Path | None = None) -> str:
     consoles = Consoles(game, rom_path=rom_path, recompile=False)
     try:
         # Games whose rules and facts are alike share a library, but not their code.
-        kept = consoles.library_path.with_suffix(f".{game.facts['md5']}.npy")
+        path = consoles.library_path.with_suffix(f".{game.facts['md5']}.npy")
         try:
-            seen = np.load(kept)
+            coverage = np.load(path)
         except (OSError, ValueError):
-            seen = _where_code_is(game, consoles)
+            coverage = _record_coverage(game, consoles)
             try:
-                with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
-                    np.save(file, seen)
-                os.replace(file.name, kept)
+                with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
+                    np.save(file, coverage)
+                os.replace(file.name, path)
             except OSError as error:
                 raise unwritable_cache(error) from error
     finally:
         consoles.close()
-    return blocks(game.facts["cart"], rom, seen)
+    return blocks(game.facts["cart"], rom, coverage)
 
 
-def _where_code_is(game: Game, consoles: Consoles) -> UInt8Array:
-    seen = np.zeros(BANKS << 16, dtype=np.uint8)
-    consoles._library.emulator_coverage(consoles._batch, _pointer(seen))
+def _record_coverage(game: Game, consoles: Consoles) -> UInt8Array:
+    """The places of the ROM that ran as code while random actions were played; see `recompiler.blocks`."""
+    coverage = np.zeros(BANKS << 16, dtype=np.uint8)
+    consoles._library.emulator_coverage(consoles._batch, _pointer(coverage))
     consoles.load()
     actions = [action_number(name) for name in game.minimal_actions]
     for action in np.random.default_rng(0).choice(np.array(actions), _COVERAGE_FRAMES):
         consoles.act(int(action))
         if consoles.is_over():
             consoles.reset_game()
-    return seen
+    return coverage
 
 
 def _pointer(array: np.ndarray[Any, Any]) -> ctypes.c_void_p:
@@ -334,15 +335,15 @@ class Consoles:
         values = (ctypes.c_int * 6)(pc, a, x, y, sp, p)
         self._library.console_set_registers(self._batch, self._place(index), values)
 
-    def look(self, index: int = 0) -> Look:
-        """The console as it is. The arrays are copies."""
+    def inspect(self, index: int = 0) -> ConsoleReadout:
+        """Reads RAM, screen, counters and registers. The arrays are copies."""
         self._library.console_look(
             self._batch, self._place(index), _pointer(self._ram), _pointer(self._picture), _pointer(self._numbers)
         )
         numbers = [int(number) for number in self._numbers]
         height = numbers[5]
         names = ("is_pal", "cyc", "pc", "a", "x", "y", "sp", "lines", "unfinished", "jammed")
-        return Look(
+        return ConsoleReadout(
             self._ram.copy(),
             self._picture[: height * SCREEN_COLUMNS].reshape(height, SCREEN_COLUMNS).copy(),
             numbers[0],

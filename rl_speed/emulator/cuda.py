@@ -245,8 +245,8 @@ class CudaConsoles:
 
     def _check_actions(self, actions: Tensor) -> None:
         # Values out of range are not looked for: that would wait for the device. They play NOOP.
-        told = (actions.dtype, actions.device, tuple(actions.shape), actions.is_contiguous())
-        if told != (torch.int64, self.device, (self.num_consoles,), True):
+        layout = (actions.dtype, actions.device, tuple(actions.shape), actions.is_contiguous())
+        if layout != (torch.int64, self.device, (self.num_consoles,), True):
             raise UserError(
                 f"actions: a {actions.dtype} tensor of shape {tuple(actions.shape)} on {actions.device} cannot be "
                 f"played; give a contiguous int64 one of shape ({self.num_consoles},) on {self.device}."

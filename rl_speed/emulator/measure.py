@@ -158,10 +158,10 @@ def measure(
                 step = present[key[0]].steps[key[1]]
                 _window(step, actions, seconds / 10)
                 windows.setdefault(key, []).append(FRAME_SKIP * _window(step, actions, seconds))
-    found = [(key, windows[key]) for key in order]
+    in_order = {key: windows[key] for key in order}
     return [
         Speed(name, num_envs, seen, statistics.median(speeds), min(speeds), max(speeds))
-        for (name, seen), speeds in found
+        for (name, seen), speeds in in_order.items()
     ]
 
 
@@ -200,7 +200,7 @@ def count_turns(game: Game, recompile: bool, warm_up_steps: int = 1000, steps: i
 
     launcher = SimulatedLauncher(*kernel_parts(game, recompile))
     rng = np.random.default_rng(0)
-    found = []
+    divergences = []
     settings = ConsoleSettings(noop_max=1)
     for count in (1, 32):
         warm = Consoles(game, count, settings)
@@ -210,15 +210,15 @@ def count_turns(game: Game, recompile: bool, warm_up_steps: int = 1000, steps: i
         consoles = CudaConsoles(game, count, settings, launcher)
         consoles.restore({name: torch.from_numpy(rows) for name, rows in warm.save().items()})
         warm.close()
-        launcher.take_turns()
+        launcher.take_divergence()
         for _ in range(steps):
             consoles.step(torch.from_numpy(rng.integers(len(game.minimal_actions), size=count)))
-        found.append(launcher.take_turns())
-    one, warp = found
+        divergences.append(launcher.take_divergence())
+    one, warp = divergences
     frames = FRAME_SKIP * steps
     return TurnCount(
-        one.processor / frames, warp.processor / frames, warp.processor_lanes,
-        one.replay / frames, warp.replay / frames, warp.replay_lanes,
+        one.processor_turns / frames, warp.processor_turns / frames, warp.processor_lanes,
+        one.replay_turns / frames, warp.replay_turns / frames, warp.replay_lanes,
     )  # fmt: skip
 
 

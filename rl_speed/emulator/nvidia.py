@@ -153,12 +153,12 @@ def read_report(log: str) -> list[KernelReport]:
     )
     reports = []
     for part in log.split("Compiling entry function")[1:]:
-        found = pattern.search(part)
-        if found is not None and found[1] in KERNELS:
-            stack, stores, loads, registers = (int(number) for number in found.groups()[1:])
+        match = pattern.search(part)
+        if match is not None and match[1] in KERNELS:
+            stack, stores, loads, registers = (int(number) for number in match.groups()[1:])
             # Functions that were not inlined spill registers of their own.
             inner = sum(int(n) for pair in re.findall(r"(\d+) bytes spill stores, (\d+)", part) for n in pair)
-            reports.append(KernelReport(found[1], registers, stack, max(stores + loads, inner)))
+            reports.append(KernelReport(match[1], registers, stack, max(stores + loads, inner)))
     return sorted(reports, key=lambda report: KERNELS.index(report.kernel))
 
 

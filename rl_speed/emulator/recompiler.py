@@ -1,6 +1,6 @@
 """Turns a game's ROM into straight-line C++: each run of instructions becomes a block with its operands as constants.
 
-Blocks are found by following the code from where it was seen to run. Whatever is not found, such as code in RAM, is
+Blocks come from following the code from where it was seen to run. Whatever that misses, such as code in RAM, is
 left to the interpreter, which is part of the same function: a block hands over by setting the program counter.
 """
 
@@ -107,20 +107,20 @@ class _Rom:
         return Instruction(bank, address, op, values[1] + 256 * values[2] if length == 3 else values[-1])
 
 
-def _find(rom: _Rom, coverage: UInt8Array) -> tuple[dict[tuple[int, int], Instruction], set[tuple[int, int]]]:
+def _reachable(rom: _Rom, coverage: UInt8Array) -> tuple[dict[tuple[int, int], Instruction], set[tuple[int, int]]]:
     """All instructions that can be reached from those that ran, and the places where blocks begin."""
-    found: dict[tuple[int, int], Instruction] = {}
+    instructions: dict[tuple[int, int], Instruction] = {}
     leaders: set[tuple[int, int]] = set()
     places = [(int(place) >> 16, int(place) & 0xFFFF) for place in np.flatnonzero(coverage)]
     leaders.update((int(place) >> 16, int(place) & 0xFFFF) for place in np.flatnonzero(coverage & 2))
     while places:
         place = places.pop()
-        if place in found:
+        if place in instructions:
             continue
         instruction = rom.decode(*place)
         if instruction is None:
             continue
-        found[place] = instruction
+        instructions[place] = instruction
         bank, address = place
         if instruction.target is not None:
             there = rom.bank_at(bank, address, instruction.target)
@@ -135,7 +135,7 @@ def _find(rom: _Rom, coverage: UInt8Array) -> tuple[dict[tuple[int, int], Instru
             leaders.add((follows, instruction.next_address))
         if (not ends) and follows is not None:
             places.append((follows, instruction.next_address))
-    return found, {leader for leader in leaders if leader in found}
+    return instructions, {leader for leader in leaders if leader in instructions}
 
 
 def _label(bank: int, address: int) -> str:
@@ -143,9 +143,11 @@ def _label(bank: int, address: int) -> str:
 
 
 class _Writer:
-    def __init__(self, rom: _Rom, found: dict[tuple[int, int], Instruction], leaders: set[tuple[int, int]]) -> None:
+    def __init__(
+        self, rom: _Rom, instructions: dict[tuple[int, int], Instruction], leaders: set[tuple[int, int]]
+    ) -> None:
         self._rom = rom
-        self._found = found
+        self._instructions = instructions
         self._leaders = leaders
 
     def _go(self, instruction: Instruction, address: int) -> str:
@@ -209,8 +211,8 @@ class _Writer:
     def _block(self, leader: tuple[int, int]) -> list[Instruction]:
         block: list[Instruction] = []
         place = leader
-        while place in self._found and (not block or place not in self._leaders):
-            instruction = self._found[place]
+        while place in self._instructions and (not block or place not in self._leaders):
+            instruction = self._instructions[place]
             block.append(instruction)
             op = instruction.op
             if op.mnemonic in (*_ENDS, "JMP", "JSR") or op.mode == "rel":
@@ -252,11 +254,11 @@ def blocks(cart: str, rom: bytes, coverage: UInt8Array) -> str:
         coverage: [BANKS * 65536] uint8, as Frame::coverage in source/picture.h describes.
     """
     source = _Rom(cart, rom)
-    found, leaders = _find(source, coverage)
+    instructions, leaders = _reachable(source, coverage)
     # A block ends before a leader; what follows a branch begins one.
-    for instruction in list(found.values()):
+    for instruction in list(instructions.values()):
         if instruction.op.mode == "rel":
             follows = source.bank_at(instruction.bank, instruction.address, instruction.next_address)
-            if follows is not None and (follows, instruction.next_address) in found:
+            if follows is not None and (follows, instruction.next_address) in instructions:
                 leaders.add((follows, instruction.next_address))
-    return _Writer(source, found, leaders).text() + "\n"
+    return _Writer(source, instructions, leaders).text() + "\n"

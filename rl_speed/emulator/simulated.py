@@ -14,19 +14,19 @@ from rl_speed.emulator.compiler import library_path, load_library
 
 
 @dataclass(frozen=True)
-class Turns:
-    """How well the consoles of a warp kept together.
+class WarpDivergence:
+    """How well the consoles of a warp kept together, each in a lane of it.
 
     Attributes:
-        processor: turns in which instructions were run: those that one console alone would need are the least.
+        processor_turns: turns in which instructions were run: those that one console alone would need are the least.
         processor_lanes: consoles that took part in one, on average; 32 at most.
-        replay: turns in which notes of writes to the TIA acted.
+        replay_turns: turns in which notes of writes to the TIA acted.
         replay_lanes: consoles that took part in one, on average.
     """
 
-    processor: int
+    processor_turns: int
     processor_lanes: float
-    replay: int
+    replay_turns: int
     replay_lanes: float
 
 
@@ -59,9 +59,14 @@ class SimulatedLauncher:
         """Memory that is free."""
         return int(psutil.virtual_memory().available)
 
-    def take_turns(self) -> Turns:
-        """The turns since the last call."""
+    def take_divergence(self) -> WarpDivergence:
+        """That of the kernels launched since the last call."""
         counts = (ctypes.c_longlong * 4)()
         self._library.simulated_turns(counts)
-        processor, processor_taken, replay, replay_taken = counts
-        return Turns(processor, processor_taken / max(processor, 1), replay, replay_taken / max(replay, 1))
+        processor_turns, processor_taken, replay_turns, replay_taken = counts
+        return WarpDivergence(
+            processor_turns,
+            processor_taken / max(processor_turns, 1),
+            replay_turns,
+            replay_taken / max(replay_turns, 1),
+        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rl_speed.emulator.actions import ACTION_NAMES
-from rl_speed.emulator.consoles import Consoles, Look
+from rl_speed.emulator.consoles import ConsoleReadout, Consoles
 from rl_speed.emulator.games import Game, action_number, find_game, rom_path
 from rl_speed.emulator.settings import ConsoleSettings, c_settings
 
@@ -47,28 +47,28 @@ def make_ale(game: Game, seed: int, sticky_probability: float, rom: str | None =
     return ale
 
 
-def first_difference(ale: Any, look: Look) -> list[str]:
+def first_difference(ale: Any, readout: ConsoleReadout) -> list[str]:
     """What differs between ale-py's console and ours, in words."""
-    found: list[str] = []
+    differences: list[str] = []
     ram = ale.getRAM()
-    if not np.array_equal(ram, look.ram):
-        at = int(np.flatnonzero(ram != look.ram)[0])
-        found.append(f"RAM byte {at} is {look.ram[at]}, ale-py has {ram[at]}")
+    if not np.array_equal(ram, readout.ram):
+        at = int(np.flatnonzero(ram != readout.ram)[0])
+        differences.append(f"RAM byte {at} is {readout.ram[at]}, ale-py has {ram[at]}")
     screen = ale.getScreen()
-    if screen.shape != look.screen.shape:
-        found.append(f"the screen is {look.screen.shape}, ale-py's {screen.shape}")
-    elif not np.array_equal(screen, look.screen):
-        row, column = (int(place) for place in np.argwhere(screen != look.screen)[0])
-        ours, theirs = look.screen[row, column], screen[row, column]
-        found.append(f"the pixel at row {row}, column {column} is {ours}, ale-py has {theirs}")
+    if screen.shape != readout.screen.shape:
+        differences.append(f"the screen is {readout.screen.shape}, ale-py's {screen.shape}")
+    elif not np.array_equal(screen, readout.screen):
+        row, column = (int(place) for place in np.argwhere(screen != readout.screen)[0])
+        ours, theirs = readout.screen[row, column], screen[row, column]
+        differences.append(f"the pixel at row {row}, column {column} is {ours}, ale-py has {theirs}")
     pairs = [
-        ("game over", look.is_over, ale.game_over(with_truncation=False)),
-        ("lives", look.lives, ale.lives()),
-        ("frame number", look.frame, ale.getFrameNumber()),
-        ("episode frame number", look.episode_frame, ale.getEpisodeFrameNumber()),
+        ("game over", readout.is_over, ale.game_over(with_truncation=False)),
+        ("lives", readout.lives, ale.lives()),
+        ("frame number", readout.frame, ale.getFrameNumber()),
+        ("episode frame number", readout.episode_frame, ale.getEpisodeFrameNumber()),
     ]
-    found += [f"{name} is {ours}, ale-py has {theirs}" for name, ours, theirs in pairs if ours != theirs]
-    return found
+    differences += [f"{name} is {ours}, ale-py has {theirs}" for name, ours, theirs in pairs if ours != theirs]
+    return differences
 
 
 def verify(
@@ -119,7 +119,7 @@ def _compare(game: Game, consoles: Consoles, ale: Any, frames: int, seed: int, f
 
     actions = range(len(ACTION_NAMES)) if full_actions else [action_number(action) for action in game.minimal_actions]
     chosen = np.random.default_rng(seed).choice(np.array(actions), frames)
-    differences = first_difference(ale, consoles.look())
+    differences = first_difference(ale, consoles.inspect())
     if differences:
         return Verdict(game.name, 0, 0, [f"after loading: {text}" for text in differences])
     ends = 0
@@ -127,18 +127,18 @@ def _compare(game: Game, consoles: Consoles, ale: Any, frames: int, seed: int, f
         action = int(chosen[frame])
         theirs = ale.act(ale_py.Action(action))
         ours = consoles.act(action)
-        look = consoles.look()
-        differences = first_difference(ale, look)
+        readout = consoles.inspect()
+        differences = first_difference(ale, readout)
         if ours != theirs:
             differences.append(f"the reward is {ours}, ale-py has {theirs}")
         if differences:
             where = f"frame {frame} (action {ACTION_NAMES[action]})"
             return Verdict(game.name, frame, ends, [f"{where}: {text}" for text in differences])
-        if look.is_over:
+        if readout.is_over:
             ends += 1
             ale.reset_game()
             consoles.reset_game()
-            differences = first_difference(ale, consoles.look())
+            differences = first_difference(ale, consoles.inspect())
             if differences:
                 return Verdict(game.name, frame, ends, [f"reset {ends}: {text}" for text in differences])
     return Verdict(game.name, frames, ends)
@@ -147,8 +147,10 @@ def _compare(game: Game, consoles: Consoles, ale: Any, frames: int, seed: int, f
 def golden(game: Game, consoles: Consoles) -> dict[str, Any]:
     """The hashes of RAM and screen that data/games.json records, played anew."""
     consoles.load(seed=0)
-    look = consoles.look()
-    found: dict[str, Any] = {"start": hashlib.sha256(look.ram.tobytes() + look.screen.tobytes()).hexdigest()[:16]}
+    readout = consoles.inspect()
+    hashes: dict[str, Any] = {
+        "start": hashlib.sha256(readout.ram.tobytes() + readout.screen.tobytes()).hexdigest()[:16]
+    }
     generator = np.random.RandomState(1)
     running = hashlib.sha256()
     actions = [action_number(name) for name in game.minimal_actions]
@@ -157,14 +159,14 @@ def golden(game: Game, consoles: Consoles) -> dict[str, Any]:
         if frame % 4 == 0:
             action = actions[generator.randint(len(actions))]
         reward_sum += consoles.act(action)
-        look = consoles.look()
-        running.update(look.ram.tobytes() + look.screen.tobytes())
+        readout = consoles.inspect()
+        running.update(readout.ram.tobytes() + readout.screen.tobytes())
         if frame == 99:
-            found["f100"] = running.hexdigest()[:16]
-        if look.is_over:
+            hashes["f100"] = running.hexdigest()[:16]
+        if readout.is_over:
             ends += 1
             consoles.reset_game()
-    return {**found, "f2000": running.hexdigest()[:16], "reward_sum": reward_sum, "ends": ends}
+    return {**hashes, "f2000": running.hexdigest()[:16], "reward_sum": reward_sum, "ends": ends}
 
 
 def verify_cuda(
@@ -192,14 +194,16 @@ def verify_cuda(
     game = find_game(name)
     every_frame = {"HASH_FRAMES": 1, "ALWAYS_CAREFUL": 1}
     played = total = 0
-    for defines, look_every in ((every_frame, 25), ({}, 1)):
+    for defines, compare_every in ((every_frame, 25), ({}, 1)):
         steps = -(-frames // 4)
         make = make_launcher or (lambda game, defines: driver_launcher(game, num_consoles, defines=defines))
-        done, ends, found = _play_both(game, defines, steps, seed, num_consoles, make(game, defines), look_every)
+        done, ends, differences = _play_both(
+            game, defines, steps, seed, num_consoles, make(game, defines), compare_every
+        )
         played += done * 4 * num_consoles
         total += ends
-        if found:
-            return Verdict(name, played, total, found)
+        if differences:
+            return Verdict(name, played, total, differences)
     return Verdict(name, played, total)
 
 
@@ -210,7 +214,7 @@ def _play_both(
     seed: int,
     num_consoles: int,
     launcher: Launcher,
-    look_every: int,
+    compare_every: int,
 ) -> tuple[int, int, list[str]]:
     """Steps that were equal, game ends, and what differed first."""
     import torch
@@ -241,21 +245,23 @@ def _play_both(
             ours.step(torch.from_numpy(actions).to(ours.device))
             theirs = other.step(actions)
             ends += int((theirs.terminated | theirs.truncated).sum())
-            if (step + 1) % look_every and step + 1 < steps:
+            if (step + 1) % compare_every and step + 1 < steps:
                 continue
-            found = differing("the hash of all frames", ours.state["episode"], other.state["episode"])
-            found += differing("the state", ours.state["console"], other.state["console"])
-            found += differing(
+            differences = differing("the hash of all frames", ours.state["episode"], other.state["episode"])
+            differences += differing("the state", ours.state["console"], other.state["console"])
+            differences += differing(
                 "the observation", ours.observation.flatten(1), theirs.observation.reshape(num_consoles, -1)
             )
             results = np.stack([theirs.reward, theirs.lives, theirs.terminated, theirs.truncated], axis=1)
             over = np.flatnonzero(theirs.terminated | theirs.truncated)
             if len(over):
                 mine = ours.final_observation[torch.from_numpy(over).to(ours.device)].flatten(1)
-                found += differing("the last observation", mine, theirs.final_observation[over].reshape(len(over), -1))
-            found += differing("the result", ours.results.long().view(torch.uint8), results.view(np.uint8))
-            if found:
-                return step, ends, [f"step {step}: {text}" for text in found]
+                differences += differing(
+                    "the last observation", mine, theirs.final_observation[over].reshape(len(over), -1)
+                )
+            differences += differing("the result", ours.results.long().view(torch.uint8), results.view(np.uint8))
+            if differences:
+                return step, ends, [f"step {step}: {text}" for text in differences]
         return steps, ends, []
     finally:
         other.close()

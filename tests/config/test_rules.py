@@ -1,9 +1,197 @@
-"""What fields demand of each other: each rule is kept by one configuration and broken by another."""
+"""What fields demand of each other: each rule is kept by some configurations and broken by others."""
 
 import pytest
 
-from rl_speed.config import load_config
+from rl_speed.config import RunConfig, load_config, rules
 from rl_speed.system.errors import ConfigError
+
+# Of a rule: sections that keep it, and sections that break it with what the sentence has to hold. What is not named is
+# as the schema has it; values stand on both sides of each limit.
+CASES = {
+    rules.backend_plays_the_variant: (
+        [{}, {"envs": {"backend": "native", "mode": 1}}, {"envs": {"backend": "classic", "difficulty": 2}}],
+        [
+            ({"envs": {"backend": "ale_vector", "mode": 1}}, ["envs.mode = 1", "set envs.backend to native"]),
+            ({"envs": {"backend": "ale_vector", "difficulty": 2}}, ["envs.difficulty = 2"]),
+        ],
+    ),
+    rules.game_has_the_variant: (
+        [{}, {"envs": {"game": "pong", "mode": 1, "difficulty": 3}}],
+        [
+            ({"envs": {"game": "pong", "mode": 2}}, ["envs.mode = 2", "pong", "[0, 1]"]),
+            ({"envs": {"game": "breakout", "difficulty": 2}}, ["envs.difficulty = 2", "breakout", "[0, 1]"]),
+        ],
+    ),
+    rules.convolutions_have_equal_lists: (
+        [{}, {"network": {"channels": (8,), "kernels": (8,), "strides": (4,)}}],
+        [
+            ({"network": {"channels": (8, 8)}}, ["network.channels", "not 2, 3 and 3"]),
+            ({"network": {"kernels": (8, 4)}}, ["network.kernels", "not 3, 2 and 3"]),
+            ({"network": {"strides": (4, 2, 1, 1)}}, ["network.strides", "not 3, 3 and 4"]),
+            ({"network": {"channels": (), "kernels": (), "strides": ()}}, ["not 0, 0 and 0"]),
+        ],
+    ),
+    rules.convolutions_have_sizes: (
+        [{}, {"network": {"channels": (1, 64, 4096)}}],
+        [
+            ({"network": {"channels": (4097, 64, 64)}}, ["network.channels = [4097, 64, 64]", "from 1 to 4096"]),
+            ({"network": {"kernels": (8, -4, 3)}}, ["network.kernels = [8, -4, 3]"]),
+            ({"network": {"strides": (4, 0, 1)}}, ["network.strides = [4, 0, 1]"]),
+        ],
+    ),
+    rules.fused_kernel_is_whole_blocks: (
+        [{}, {"network": {"fused": True}}, {"network": {"fused": False, "strides": (3, 2, 1)}}],
+        [({"network": {"fused": True, "strides": (3, 2, 1)}}, ["network.fused = true", "not 8 and 3", "false"])],
+    ),
+    # A sample needs n_step + frame_stack + rollout_env_steps + 1 = 1 + 4 + 1 + 1 env steps of one env.
+    rules.replay_holds_a_sample: (
+        [
+            {"replay": {"capacity_env_steps": 7}},
+            {"replay": {"capacity_env_steps": 28}, "envs": {"count": 2}, "actors": {"kind": "subprocess", "count": 2}},
+        ],
+        [
+            ({"replay": {"capacity_env_steps": 6}}, ["replay.capacity_env_steps = 6", "at least 7"]),
+            ({"replay": {"capacity_env_steps": 27}, "envs": {"count": 4}}, ["capacity_env_steps = 27", "at least 28"]),
+            ({"replay": {"capacity_env_steps": 7, "n_step": 2}}, ["capacity_env_steps = 7", "at least 8"]),
+        ],
+    ),
+    rules.prefill_fits_the_replay: (
+        [{}, {"replay": {"capacity_env_steps": 500, "prefill_env_steps": 500}}],
+        [
+            (
+                {"replay": {"capacity_env_steps": 500, "prefill_env_steps": 501}},
+                ["replay.prefill_env_steps = 501", "replay.capacity_env_steps = 500"],
+            )
+        ],
+    ),
+    rules.prefill_holds_a_sample: (
+        [{"replay": {"prefill_env_steps": 7}}, {"replay": {"prefill_env_steps": 21}, "envs": {"count": 3}}],
+        [
+            ({"replay": {"prefill_env_steps": 6}}, ["replay.prefill_env_steps = 6", "at least 7"]),
+            ({"replay": {"prefill_env_steps": 20}, "envs": {"count": 3}}, ["prefill_env_steps = 20", "at least 21"]),
+        ],
+    ),
+    rules.target_syncs_at_batch_ends: (
+        [{}, {"update": {"target_sync_gradient_steps": 12, "gradient_steps_per_batch": 4}}],
+        [
+            (
+                {"update": {"target_sync_gradient_steps": 10, "gradient_steps_per_batch": 4}},
+                ["update.target_sync_gradient_steps = 10", "update.gradient_steps_per_batch = 4"],
+            )
+        ],
+    ),
+    rules.shards_divide_the_batch: (
+        [{}, {"update": {"batch_size": 32, "shards": 4}}, {"update": {"shards": 1, "compile": True}}],
+        [
+            ({"update": {"batch_size": 32, "shards": 3}}, ["update.shards = 3", "update.batch_size = 32"]),
+            ({"update": {"shards": 2, "compile": True}}, ["update.shards = 2", "update.compile = false"]),
+        ],
+    ),
+    rules.annealing_has_one_way_and_a_goal: (
+        [
+            {},
+            {"update": {"final_learning_rate": 1e-5, "anneal_gradient_steps": 100}},
+            {"update": {"final_env_steps_per_gradient_step": 8.0, "anneal_returns": (0.0, 10.0)}},
+            {"exploration": {"annealed_epsilon": 0.0}, "update": {"anneal_returns": (0.0, 10.0)}},
+        ],
+        [
+            ({"update": {"final_learning_rate": 1e-5}}, ["update.final_learning_rate = 1e-05", "set both or none"]),
+            ({"update": {"final_env_steps_per_gradient_step": 8.0}}, ["final_env_steps_per_gradient_step = 8.0"]),
+            ({"exploration": {"annealed_epsilon": 0.0}}, ["exploration.annealed_epsilon = 0.0"]),
+            ({"update": {"anneal_gradient_steps": 100}}, ["update.anneal_gradient_steps = 100"]),
+            ({"update": {"anneal_returns": (0.0, 10.0)}}, ["update.anneal_returns = (0.0, 10.0)"]),
+            (
+                {
+                    "update": {
+                        "final_learning_rate": 1e-5,
+                        "anneal_gradient_steps": 100,
+                        "anneal_returns": (0.0, 10.0),
+                    }
+                },
+                ["exactly one of update.anneal_gradient_steps = 100", "update.anneal_returns = (0.0, 10.0)"],
+            ),
+        ],
+    ),
+    rules.annealing_returns_rise: (
+        [{}, {"update": {"anneal_returns": (0.0, 10.0)}}],
+        [({"update": {"anneal_returns": (10.0, 10.0)}}, ["update.anneal_returns = [10.0, 10.0]", "rise"])],
+    ),
+    rules.limit_leaves_room_for_training: (
+        [{}, {"stop": {"max_env_steps": 501}, "replay": {"prefill_env_steps": 500}}],
+        [
+            (
+                {"stop": {"max_env_steps": 500}, "replay": {"prefill_env_steps": 500}},
+                ["stop.max_env_steps = 500", "replay.prefill_env_steps = 500", "raise it"],
+            )
+        ],
+    ),
+    rules.one_device: ([{}], [({"trainer": {"devices": 2}}, ["trainer.devices = 2", "set it to 1"])]),
+    rules.cuda_games_stay_with_the_learner: (
+        [
+            {"envs": {"backend": "cuda"}},
+            {"envs": {"backend": "cuda"}, "trainer": {"accelerator": "gpu"}},
+            {"envs": {"backend": "native"}, "actors": {"kind": "subprocess"}, "trainer": {"accelerator": "cpu"}},
+        ],
+        [
+            (
+                {"envs": {"backend": "cuda"}, "actors": {"kind": "subprocess"}},
+                ["envs.backend = cuda", "actors.kind = subprocess", "set it to in_process"],
+            ),
+            (
+                {"envs": {"backend": "cuda"}, "trainer": {"accelerator": "cpu"}},
+                ["envs.backend = cuda", "trainer.accelerator = cpu", "set it to auto or gpu"],
+            ),
+        ],
+    ),
+    rules.frame_keeps_rows: (
+        [{}, {"envs": {"crop_top": 34, "crop_bottom": 30}}],
+        [
+            (
+                {"envs": {"crop_top": 35, "crop_bottom": 30}},
+                ["envs.crop_top + envs.crop_bottom leave 19 of envs.image_height = 84", "at least 20"],
+            )
+        ],
+    ),
+    rules.actor_settings_have_actors: (
+        [{}, {"actors": {"kind": "subprocess", "count": 2, "networks": 2, "free_running": True}}],
+        [
+            ({"actors": {"count": 2}}, ["actors.count = 2", "set it to 1"]),
+            ({"actors": {"networks": 3}}, ["actors.networks = 3", "set it to 1"]),
+            ({"actors": {"free_running": True}}, ["actors.free_running = True", "set it to False"]),
+        ],
+    ),
+    rules.convolutions_fit_the_frame: (
+        [{}, {"network": {"channels": (8,), "kernels": (84,), "strides": (1,)}}],
+        [
+            (
+                {"network": {"channels": (8,), "kernels": (85,), "strides": (1,)}},
+                ["network.kernels = [85]", "network.strides = [1]", "84x84"],
+            ),
+            ({"network": {"kernels": (80, 4, 3)}}, ["network.kernels = [80, 4, 3]", "to nothing"]),
+            ({"envs": {"image_width": 20}}, ["84x20"]),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
+def test_a_rule_is_kept_and_broken(rule):
+    kept, broken = CASES[rule]
+    for sections in kept:
+        assert rule(RunConfig.model_validate(sections)) is None, sections
+    for sections, parts in broken:
+        sentence = rule(RunConfig.model_validate(sections))
+        assert sentence is not None, sections
+        assert "\n" not in sentence
+        for part in parts:
+            assert part in sentence
+
+
+def test_the_first_broken_rule_is_heard():
+    config = RunConfig.model_validate({"trainer": {"devices": 2}, "actors": {"count": 2}})
+    with pytest.raises(ConfigError, match=r"trainer\.devices = 2"):
+        rules.check_rules(config)
+    rules.check_rules(RunConfig())
 
 
 @pytest.mark.parametrize(

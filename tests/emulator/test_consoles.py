@@ -97,10 +97,10 @@ def test_starts_that_are_copied_are_those_that_are_played():
         ale.act(ale_py.Action.NOOP if noops else ale_py.Action.FIRE)
         expected[ale.getEpisodeFrameNumber()] = ale.getRAM().tobytes() + ale.getScreen().tobytes()
     for index in range(count):
-        first, second = copied.look(index), played.look(index)
+        first, second = copied.inspect(index), played.inspect(index)
         assert first.registers == second.registers
-        for look in (first, second):
-            assert look.ram.tobytes() + look.screen.tobytes() == expected[look.episode_frame]
+        for readout in (first, second):
+            assert readout.ram.tobytes() + readout.screen.tobytes() == expected[readout.episode_frame]
         assert first.episode_frame == max(index, 1)
     copied.close()
     played.close()
@@ -134,7 +134,7 @@ def assert_plays_as_the_vector_env(name, games, recompile, **settings):
     ended = 0
     while ended < games:
         np.testing.assert_array_equal(stack, expected, err_msg=f"after {ended} games")
-        frames = [[ours.look(index).frame, ours.look(index).episode_frame] for index in range(count)]
+        frames = [[ours.inspect(index).frame, ours.inspect(index).episode_frame] for index in range(count)]
         np.testing.assert_array_equal(
             np.array(frames), np.stack([info["frame_number"], info["episode_frame_number"]], 1)
         )
@@ -173,17 +173,17 @@ def differences_on(rom, seed, folder, frames=15):
     ours.load(seed=0)
     ale = make_ale(find_game(HOST_GAME), 0, 0.0, rom=str(path))
     actions = np.random.default_rng(seed).integers(18, size=frames)
-    found = first_difference(ale, ours.look())
+    differences = first_difference(ale, ours.inspect())
     import ale_py
 
     for action in actions:
-        if found:
+        if differences:
             break
         ale.act(ale_py.Action(int(action)))
         ours.act(int(action))
-        found = first_difference(ale, ours.look())
+        differences = first_difference(ale, ours.inspect())
     ours.close()
-    return found
+    return differences
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -260,7 +260,7 @@ def test_what_is_not_drawn_changes_nothing(name):
     rng = np.random.default_rng(0)
     for step in range(25):
         np.testing.assert_array_equal(first.observation, second.observation, err_msg=f"step {step}")
-        np.testing.assert_array_equal(fast.look().ram, exact.look().ram, err_msg=f"step {step}")
+        np.testing.assert_array_equal(fast.inspect().ram, exact.inspect().ram, err_msg=f"step {step}")
         actions = rng.integers(10, size=1)
         first, second = (one.step(actions) for one in (fast, exact))
     fast.close()
@@ -295,7 +295,7 @@ for seed in range(12):
     for frame in range(20):
         one.poke(int(rng.integers(128)), int(rng.integers(256)))
         one.act(int(rng.integers(18)))
-        one.look()
+        one.inspect()
     one.close()
 # Games that are disturbed, recompiled and not: one by one, since beside each other they share no fence.
 for name, recompile in (("pong", False), ("pong", True), ("pitfall2", False), ("elevator_action", False)):

@@ -35,12 +35,12 @@ def test_simulated_kernels_play_as_the_cpu_does():
     game, seeds = find_game("pong"), np.array([5, 6, 7])
     launcher = simulated(game)
     ours, other = CudaConsoles(game, 3, SETTINGS, launcher), Consoles(game, 3, SETTINGS, recompile=False)
-    launcher.take_turns()
+    launcher.take_divergence()
     assert assert_both_play_alike(game, ours, other, seeds, 60) == 6
-    turns = launcher.take_turns()
+    divergence = launcher.take_divergence()
     # Three consoles play: a turn is taken by one at least, and together they need fewer turns than one after the other.
-    assert 1.0 < turns.processor_lanes <= 3.0
-    assert 1.0 < turns.replay_lanes <= 3.0
+    assert 1.0 < divergence.processor_lanes <= 3.0
+    assert 1.0 < divergence.replay_lanes <= 3.0
     saved = ours.save()
     rest = [ours.observation.clone() for _ in range(3) if ours.step(torch.zeros(3, dtype=torch.int64)) is None]
     ours.seed(torch.tensor([1, 1, 1]))

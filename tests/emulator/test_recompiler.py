@@ -7,7 +7,7 @@ from tests.emulator.factory import console
 
 
 def assert_agree(first, second, where):
-    a, b = first.look(), second.look()
+    a, b = first.inspect(), second.inspect()
     np.testing.assert_array_equal(a.ram, b.ram, err_msg=where)
     np.testing.assert_array_equal(a.screen, b.screen, err_msg=where)
     assert (a.registers, a.reward, a.lives, a.is_over) == (b.registers, b.reward, b.lives, b.is_over), where
@@ -60,7 +60,7 @@ def test_recompiled_and_interpreted_code_agree_on_random_code(name):
             for one in both:
                 one.act(action)
             assert_agree(*both, f"{name} trial {trial} frame {frame}")
-        jammed += both[0].look().registers["jammed"]
+        jammed += both[0].inspect().registers["jammed"]
     assert jammed > 20  # illegal opcodes were among them
     for one in both:
         one.close()

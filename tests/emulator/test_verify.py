@@ -22,11 +22,11 @@ def test_pong_equals_ale():
 def test_a_difference_is_found_and_named(pong):
     ale = make_ale(find_game("pong"), 0, 0.0)
     pong.load(1, seed=0)
-    assert first_difference(ale, pong.look(1)) == []
-    pong.poke(5, pong.look(1).ram[5] ^ 1, index=1)
-    assert first_difference(ale, pong.look(1))[0].startswith("RAM byte 5 is ")
+    assert first_difference(ale, pong.inspect(1)) == []
+    pong.poke(5, pong.inspect(1).ram[5] ^ 1, index=1)
+    assert first_difference(ale, pong.inspect(1))[0].startswith("RAM byte 5 is ")
     pong.act(0, index=1)
-    assert any(text.startswith("frame number is 1, ale-py has 0") for text in first_difference(ale, pong.look(1)))
+    assert any(text.startswith("frame number is 1, ale-py has 0") for text in first_difference(ale, pong.inspect(1)))
 
 
 @pytest.mark.slow
