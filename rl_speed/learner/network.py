@@ -159,6 +159,18 @@ class QNetwork(nn.Module):
             return value + advantage - advantage.mean(dim=1, keepdim=True)
 
 
+def make_network(config: NetworkConfig, observation_shape: tuple[int, int, int], num_actions: int) -> QNetwork:
+    """The configured network for one kind of observation, with fresh weights on the CPU.
+
+    Args:
+        config: shape of the network.
+        observation_shape: (K, H, W), see `EnvsConfig.observation_shape`.
+        num_actions: A.
+    """
+    frame_stack, height, width = observation_shape
+    return QNetwork(config, frame_stack, height, width, num_actions)
+
+
 def value_of_both(first: QNetwork, second: QNetwork, observation: Tensor) -> tuple[Tensor, Tensor]:
     """What two networks of one shape and one `standardise_input` say of the same observation.
 
