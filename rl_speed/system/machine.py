@@ -13,6 +13,7 @@ import psutil
 import torch
 
 PACKAGES = ("rl-speed", "torch", "pytorch-lightning", "torchmetrics", "gymnasium", "ale-py", "numpy")
+SHARED_MEMORY = Path("/dev/shm")  # on Linux; in a container 64 MB by default
 
 
 def usable_cores() -> int:
@@ -21,6 +22,11 @@ def usable_cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS or Windows
         return os.cpu_count() or 1
+
+
+def shared_memory_free_bytes() -> int | None:
+    """Bytes still free for memory that processes share; None where the system keeps it in no folder of its own."""
+    return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else None
 
 
 def has_cuda() -> bool:
