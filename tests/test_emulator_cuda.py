@@ -164,7 +164,8 @@ def test_rollouts_are_those_of_the_cpus_env(tiny_config):
     )
     policies = (EpsilonGreedyPolicy(torch.nn.Identity(), 6, seed=0) for _ in envs)
     ours, other = (
-        InProcessGenerator(env, policy, config, StageTimer()) for env, policy in zip(envs, policies, strict=True)
+        InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, StageTimer())
+        for env, policy in zip(envs, policies, strict=True)
     )
     ends = 0
     for _ in range(5):

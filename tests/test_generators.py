@@ -20,7 +20,7 @@ from tests.conftest import CountingEnv
 
 def make_in_process(config, env):
     policy = EpsilonGreedyPolicy(torch.nn.Identity(), env.num_actions, seed=0)
-    return InProcessGenerator(env, policy, config, StageTimer())
+    return InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, StageTimer())
 
 
 def test_rollouts_follow_one_another_without_a_gap(tiny_config):

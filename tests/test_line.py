@@ -29,7 +29,7 @@ def make_line(config, env, network):
     """Everything from the games to the batches."""
     clock, stop = StageTimer(), threading.Event()
     policy = EpsilonGreedyPolicy(network, env.num_actions, seed=0)
-    generator = InProcessGenerator(env, policy, config, clock)
+    generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, clock)
     settings = ReplaySettings(config.envs.frame_stack, config.replay.n_step, config.replay.gamma)
     steps = config.replay.capacity_env_steps // env.num_envs
     replay = Replay(steps, env.num_envs, 20, 20, settings, seed=0)

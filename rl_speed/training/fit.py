@@ -204,7 +204,7 @@ def build(
     policy.epsilon = config.exploration.epsilon_start
     generator: RolloutGenerator
     if env is not None:
-        generator = InProcessGenerator(env, policy, config, clock)
+        generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, clock)
     else:
         generator = SubprocessGenerator(config, policy, num_actions, seeds["actors"], threads.env, clock, stop)
     try:
