@@ -24,9 +24,9 @@ from rl_speed.config import RunConfig
 from rl_speed.emulator.compiler import CompilerMissingError
 from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.envs import make_env
+from rl_speed.experience.generators.actors import start_actors
 from rl_speed.experience.generators.in_process import InProcessGenerator
 from rl_speed.experience.generators.protocol import RolloutGenerator
-from rl_speed.experience.generators.subprocess import SubprocessGenerator
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.experience.replay import Replay, make_replay
 from rl_speed.learner.module import DQNModule
@@ -206,7 +206,7 @@ def build(
     if env is not None:
         generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, clock)
     else:
-        generator = SubprocessGenerator(config, policy, num_actions, seeds["actors"], threads.env, clock, stop)
+        generator = start_actors(config, policy, seeds["actors"], threads.env, clock, stop)
     try:
         return _wire(
             config, preset, stop, watch, console, tell, resume, version, replay, clock, module, policy, generator
