@@ -9,10 +9,11 @@ import psutil
 import pytest
 import torch
 
+from rl_speed.experience.generators.actors import start_actors
 from rl_speed.experience.generators.in_process import InProcessGenerator
-from rl_speed.experience.generators.subprocess import SubprocessGenerator
+from rl_speed.experience.parts import Parts
 from rl_speed.experience.policy import EpsilonGreedyPolicy
-from rl_speed.learner.network import QNetwork
+from rl_speed.learner.network import make_network
 from rl_speed.system.errors import ActorError
 from rl_speed.system.stage_timer import StageTimer
 from tests.conftest import CountingEnv
@@ -20,7 +21,7 @@ from tests.conftest import CountingEnv
 
 def make_in_process(config, env):
     policy = EpsilonGreedyPolicy(torch.nn.Identity(), env.num_actions, seed=0)
-    return InProcessGenerator(env, policy, config, StageTimer())
+    return InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, StageTimer())
 
 
 def test_rollouts_follow_one_another_without_a_gap(tiny_config):
@@ -68,13 +69,12 @@ def test_a_generator_resumes_in_the_middle_of_a_step(tiny_config):
         assert a.env_steps == b.env_steps
 
 
-def make_subprocess(config, stop=None):
+def make_actors(config, stop=None):
     torch.manual_seed(0)
-    envs = config.envs
-    network = QNetwork(config.network, envs.frame_stack, envs.frame_height, envs.image_width, 6)
+    network = make_network(config.network, config.envs.observation_shape, 6)
     policy = EpsilonGreedyPolicy(network, 6, seed=0)
     seeds = [(10 + i, 20 + i) for i in range(config.actors.count)]
-    return SubprocessGenerator(config, policy, 6, seeds, 1, StageTimer(), stop or threading.Event())
+    return start_actors(config, Parts(), policy, seeds, 1, StageTimer(), stop or threading.Event())
 
 
 def take(generator, count):
@@ -89,7 +89,7 @@ def two_actors(tiny_config):
         actors={"kind": "subprocess", "count": 2, "rollout_env_steps": 4, "timeout_seconds": 30.0},
         replay={"capacity_env_steps": 2000, "prefill_env_steps": 200},
     )
-    generator = make_subprocess(config)
+    generator = make_actors(config)
     yield generator
     generator.close()
 
@@ -122,7 +122,8 @@ def test_actors_act_with_the_online_networks_weights(two_actors):
 
 def test_closing_leaves_no_process(two_actors):
     next(two_actors)
-    pids = [process.pid for process in two_actors._processes]
+    pids = two_actors._transport.process_ids
+    assert len(pids) == 2
     two_actors.close()
     two_actors.close()
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -130,7 +131,7 @@ def test_closing_leaves_no_process(two_actors):
 
 def test_a_killed_actor_is_reported_at_once(two_actors):
     next(two_actors)
-    os.kill(two_actors._processes[1].pid, signal.SIGKILL)
+    os.kill(two_actors._transport.process_ids[1], signal.SIGKILL)
     start = time.monotonic()
     with pytest.raises(ActorError, match="actor 1 was killed by signal 9"):
         take(two_actors, 5)
@@ -145,7 +146,7 @@ def test_a_failing_actor_sends_its_traceback(tiny_config):
     )
     # model_copy does not validate: the actor meets a game that is not there.
     broken = config.model_copy(update={"envs": config.envs.model_copy(update={"game": "no_such_game"})})
-    generator = make_subprocess(broken)
+    generator = make_actors(broken)
     with pytest.raises(ActorError, match="actor 0 failed; its traceback:\nTraceback"):
         next(generator)
     generator.close()
@@ -154,13 +155,11 @@ def test_a_failing_actor_sends_its_traceback(tiny_config):
 @pytest.mark.slow
 def test_a_silent_actor_is_given_up(two_actors):
     next(two_actors)
-    two_actors._config = two_actors._config.model_copy(
-        update={"actors": two_actors._config.actors.model_copy(update={"timeout_seconds": 0.5})}
-    )
-    os.kill(two_actors._processes[0].pid, signal.SIGSTOP)
+    two_actors._transport.patience.limit_seconds = 0.5
+    os.kill(two_actors._transport.process_ids[0], signal.SIGSTOP)
     with pytest.raises(ActorError, match="actor 0 has not answered"):
         take(two_actors, 5)
-    os.kill(two_actors._processes[0].pid, signal.SIGCONT)
+    os.kill(two_actors._transport.process_ids[0], signal.SIGCONT)
 
 
 @pytest.mark.slow
@@ -170,19 +169,19 @@ def test_a_free_running_learner_does_not_wait(tiny_config):
         actors={"kind": "subprocess", "count": 2, "free_running": True},
         replay={"capacity_env_steps": 2000, "prefill_env_steps": 200},
     )
-    generator = make_subprocess(config)
+    generator = make_actors(config)
     take(generator, 3)
     deadline = time.monotonic() + 30
     while not generator.is_ready() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert generator.is_ready()
-    os.kill(generator._processes[0].pid, signal.SIGSTOP)
+    os.kill(generator._transport.process_ids[0], signal.SIGSTOP)
     # What was ordered ahead can still be taken; then the learner is told that nothing is ready.
     for _ in range(20):
         if generator.is_ready():
             next(generator)
     assert not generator.is_ready()
-    os.kill(generator._processes[0].pid, signal.SIGCONT)
+    os.kill(generator._transport.process_ids[0], signal.SIGCONT)
     generator.close()
 
 
@@ -201,7 +200,7 @@ def test_a_run_with_actors_does_not_depend_on_who_was_faster(tiny_config):
     )
     frames = []
     for delay in (0.0, 0.05):
-        generator = make_subprocess(config)
+        generator = make_actors(config)
         generator._policy.epsilon = 0.3
         collected = []
         for _ in range(6):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cloudpickle
 import gymnasium
 import torch
 from torch import nn
@@ -28,7 +29,7 @@ def qualified_name(factory: Callable[..., object] | None) -> str | None:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of besides its configuration. Actor processes are given it, so it has to be picklable then.
+    """What a run is made of besides its configuration. It is pickled whole, code included, for actor processes.
 
     Attributes:
         own_env: makes one image env of the caller's; None: the configured game of ale-py.
@@ -38,6 +39,10 @@ class Parts:
 
     own_env: EnvFactory | None = None
     own_network: NetworkFactory | None = None
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Parts], tuple[bytes]]:
+        # Plain pickle wants functions that can be imported: not those of a script, a notebook, or a lambda.
+        return _unpickled, (cloudpickle.dumps((self.own_env, self.own_network)),)
 
     def make_env(
         self, config: EnvsConfig, num_envs: int, seed: int, threads: int, can_resume: bool = True
@@ -88,3 +93,7 @@ class Parts:
     def names(self) -> dict[str, str | None]:
         """What a checkpoint notes, so that nobody takes one game or network for another."""
         return {"own_env": qualified_name(self.own_env), "own_network": qualified_name(self.own_network)}
+
+
+def _unpickled(content: bytes) -> Parts:
+    return Parts(*cloudpickle.loads(content))

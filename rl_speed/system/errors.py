@@ -14,4 +14,8 @@ class CheckpointError(UserError):
 
 
 class ActorError(Exception):
-    """An actor process failed or died; the message holds its index and, where there is one, its traceback."""
+    """An actor failed, is gone or is silent; the message holds its index and, where there is one, its traceback."""
+
+
+class ActorGoneError(ActorError):
+    """An actor's process ended without a word, as when it is killed."""

@@ -14,9 +14,9 @@ from pytorch_lightning import Callback
 from rich.console import Console
 
 from rl_speed.experience.dataset import ExperienceDataset
+from rl_speed.experience.generators.actors import start_actors
 from rl_speed.experience.generators.in_process import InProcessGenerator
 from rl_speed.experience.generators.protocol import RolloutGenerator
-from rl_speed.experience.generators.subprocess import SubprocessGenerator
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.experience.replay import make_replay
 from rl_speed.learner.module import DQNModule
@@ -127,9 +127,7 @@ def make_line(plan: Plan, ending: Ending) -> tuple[Plan, Line]:
     if env is not None:
         generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, timer)
     else:
-        generator = SubprocessGenerator(
-            config, policy, plan.num_actions, plan.seeds.actors, plan.threads.env, timer, ending.stop
-        )
+        generator = start_actors(config, plan.parts, policy, plan.seeds.actors, plan.threads.env, timer, ending.stop)
     replay = make_replay(config.replay, config.envs.observation_shape, config.total_envs, plan.seeds.replay)
     dataset = ExperienceDataset(
         generator, replay, config.update, config.replay.prefill_env_steps, timer, ending, config.actors.free_running

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from rl_speed.config import NetworkConfig
-from rl_speed.learner.network import QNetwork, value_of_both
+from rl_speed.config import EnvsConfig, NetworkConfig
+from rl_speed.learner.network import QNetwork, make_network, value_of_both
 
 
 def test_the_default_is_the_papers_network():
@@ -24,6 +24,12 @@ def test_values_have_one_column_per_action(dueling, normalise):
     q_value = network(torch.randint(0, 256, (5, 2, 42, 42), dtype=torch.uint8))
     assert q_value.shape == (5, 3)
     assert torch.isfinite(q_value).all()
+
+
+def test_a_network_is_made_for_the_observations_of_its_games():
+    envs = EnvsConfig(frame_stack=2, image_height=42, crop_top=6, image_width=30)
+    network = make_network(NetworkConfig(channels=(8,), kernels=(8,), strides=(4,)), envs.observation_shape, 3)
+    assert network(torch.zeros((5, 2, 36, 30), dtype=torch.uint8)).shape == (5, 3)
 
 
 def test_advantages_of_a_dueling_network_do_not_shift_the_value():

@@ -3,17 +3,7 @@
 import pytest
 
 from rl_speed.system.cgroup import cpu_quota, memory_limit
-
-GIB = 1 << 30
-
-
-def make_root(folder, files):
-    for path, content in files.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(f"{content}\n")
-    return folder
-
+from tests.system.file_system import GIB, make_root
 
 QUOTAS = {
     "version 2": ({"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "150000 100000"}, 1.5),

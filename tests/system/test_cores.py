@@ -4,7 +4,7 @@ import pytest
 
 from rl_speed.system import cores
 from rl_speed.system.cores import usable_cores
-from tests.system.test_cgroup import make_root
+from tests.system.file_system import make_root
 
 
 def topology(*places):

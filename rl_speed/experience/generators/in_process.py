@@ -20,32 +20,37 @@ class InProcessGenerator:
     Args:
         env: E games.
         policy: holds the online network.
-        envs: preprocessing.
-        rollout_env_steps: env steps of each env in one rollout.
+        envs: what the games look like and how rewards are learned.
+        rollout_env_steps: T, env steps of each env in one rollout.
         timer: charged with act and env.
     """
 
     def __init__(
-        self, env: VectorEnv, policy: EpsilonGreedyPolicy, envs: EnvsConfig, rollout_env_steps: int, timer: StageTimer
+        self,
+        env: VectorEnv,
+        policy: EpsilonGreedyPolicy,
+        envs: EnvsConfig,
+        rollout_env_steps: int,
+        timer: StageTimer,
     ) -> None:
         self.env_steps = 0
         self._num_envs = env.num_envs
-        self._steps = rollout_env_steps
+        self._rollout_env_steps = rollout_env_steps
         self._player = Player(env, policy, envs, first_env=0, clock=timer)
-        self._space = RolloutSpace.allocate(self._steps, env.num_envs, envs, device=env.device)
+        self._space = RolloutSpace.allocate(rollout_env_steps, env.num_envs, envs, device=env.device)
 
     def __iter__(self) -> InProcessGenerator:
         return self
 
     def __next__(self) -> Rollout:
         """Plays T env steps of each env."""
-        for t in range(self._steps):
+        for t in range(self._rollout_env_steps):
             self._player.begin()
             self._player.finish(self._space, t)
         # Before the next step begins: where games are played on a GPU, this waits for all that is queued.
         episode_ends = self._player.take_episode_ends(self.env_steps, self._num_envs)
         self._player.begin()
-        self.env_steps += self._steps * self._num_envs
+        self.env_steps += self._rollout_env_steps * self._num_envs
         return self._space.rollout(tuple(episode_ends), self.env_steps)
 
     def is_ready(self) -> bool:

@@ -1,0 +1,187 @@
+"""Play and train apart: actors fill shared memory with rollouts while the learner trains on earlier ones.
+
+The learner's replay ratio stays locked: while it trains on round r, the actors play rounds r + 1 and r + 2 with the
+weights that were there when these were ordered. Which actor was faster does not change what is computed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import Event
+from typing import Any
+
+from rl_speed.config import RunConfig
+from rl_speed.experience.generators.actor_process import ActorPlan, RolloutActor
+from rl_speed.experience.generators.memory import ActorMemory
+from rl_speed.experience.generators.pipes import PipeTransport
+from rl_speed.experience.generators.protocol import Transport
+from rl_speed.experience.generators.rounds import FREE_RUNNING_SLOTS, LOCKED_SLOTS, CompleteRound, RoundScheduler
+from rl_speed.experience.parts import Parts
+from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.records import Rollout
+from rl_speed.system.errors import ActorGoneError
+from rl_speed.system.stage_timer import StageTimer
+
+POLL_SECONDS = 0.5
+
+
+class ActorGenerator:
+    """Rollouts of M actors with E/M envs each, in rounds.
+
+    Args:
+        rounds: decides what is ordered.
+        memory: what learner and actors share.
+        transport: reaches the actors; closed with this generator.
+        policy: holds the online network and epsilon; actors act with copies.
+        timer: charged with waiting, and with the actors' own seconds.
+        stop: set when the run should end: a waiting `next` then raises StopIteration.
+    """
+
+    def __init__(
+        self,
+        rounds: RoundScheduler,
+        memory: ActorMemory,
+        transport: Transport,
+        policy: EpsilonGreedyPolicy,
+        timer: StageTimer,
+        stop: Event,
+    ) -> None:
+        self._rounds, self._memory, self._transport = rounds, memory, transport
+        self._policy, self._timer, self._stop = policy, timer, stop
+
+    @property
+    def env_steps(self) -> int:
+        """See RolloutGenerator."""
+        return self._rounds.env_steps
+
+    def __iter__(self) -> ActorGenerator:
+        return self
+
+    def __next__(self) -> Rollout:
+        """The oldest rollout that all actors have filled; waits for it. Raises ActorError if an actor is lost."""
+        self._rounds.take_back()
+        try:
+            while self._rounds.has_free_slot:
+                self._order_round()
+            with self._timer.measure("wait"):
+                while not self._rounds.is_complete:
+                    if self._stop.is_set():
+                        raise StopIteration
+                    self._receive(POLL_SECONDS)
+        except ActorGoneError:
+            # What ends a run often ends its actors, too.
+            if self._stop.is_set():
+                raise StopIteration from None
+            raise
+        return self._rollout(self._rounds.lend())
+
+    def _order_round(self) -> None:
+        """Publishes the online network's present weights and orders every actor to fill the next free slot."""
+        next_round = self._rounds.order(self._policy.epsilon)
+        self._memory.publish(next_round.weights_row, self._policy.network)
+        for actor, order in enumerate(next_round.orders):
+            self._transport.send(actor, order)
+
+    def _receive(self, timeout_seconds: float) -> None:
+        for actor, answer in self._transport.receive(timeout_seconds):
+            self._rounds.record(actor, answer)
+
+    def _rollout(self, complete: CompleteRound) -> Rollout:
+        """A complete round as a record; charges the actors' seconds."""
+        for answer in complete.answers:
+            for stage, seconds in answer.stage_seconds.items():
+                self._timer.actor_seconds[stage] += seconds / len(complete.answers)
+        episode_ends = (end for answer in complete.answers for end in answer.episode_ends)
+        by_time = tuple(sorted(episode_ends, key=lambda end: end.env_steps))
+        return self._memory.space.part(complete.slot).rollout(by_time, complete.env_steps)
+
+    def is_ready(self) -> bool:
+        """Whether every actor has finished the oldest ordered rollout; also once the run was asked to stop."""
+        try:
+            self._receive(0.0)
+        except ActorGoneError:
+            if not self._stop.is_set():
+                raise
+        return self._rounds.is_complete or self._stop.is_set()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counter only: the games live elsewhere and are started anew."""
+        return {"env_steps": self.env_steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """See RolloutGenerator."""
+        self._rounds.resume(state["env_steps"])
+        return False
+
+    def close(self) -> None:
+        """See RolloutGenerator."""
+        self._transport.close()
+
+
+def start_actors(
+    config: RunConfig,
+    parts: Parts,
+    policy: EpsilonGreedyPolicy,
+    seeds: list[tuple[int, int]],
+    env_threads: int,
+    timer: StageTimer,
+    stop: Event,
+) -> ActorGenerator:
+    """Starts actor processes on this machine.
+
+    Args:
+        config: actors, envs, network and precision, with nothing left to decide.
+        parts: what plays and what learns.
+        policy: holds the online network and epsilon.
+        seeds: one env seed and one policy seed per actor.
+        env_threads: emulator threads per actor.
+        timer: see ActorGenerator.
+        stop: see ActorGenerator.
+
+    Raises:
+        ConfigError: there is not enough shared memory.
+    """
+    actors = config.actors
+    rounds = RoundScheduler(
+        actors.count,
+        actors.networks,
+        FREE_RUNNING_SLOTS if actors.free_running else LOCKED_SLOTS,
+        actors.rollout_env_steps,
+        config.total_envs,
+    )
+    memory = ActorMemory.allocate_shared(config.envs, rounds, policy.network)
+    plans = _plans(config, parts, policy, memory, seeds, env_threads)
+    transport = PipeTransport([partial(RolloutActor, plan) for plan in plans], actors.timeout_seconds)
+    return ActorGenerator(rounds, memory, transport, policy, timer, stop)
+
+
+def _plans(
+    config: RunConfig,
+    parts: Parts,
+    policy: EpsilonGreedyPolicy,
+    memory: ActorMemory,
+    seeds: list[tuple[int, int]],
+    env_threads: int,
+) -> list[ActorPlan]:
+    """What each actor is told when it starts."""
+    return [
+        ActorPlan(
+            index=index,
+            parts=parts,
+            envs=config.envs,
+            network=config.network,
+            memory=memory,
+            rollout_env_steps=config.actors.rollout_env_steps,
+            num_actions=policy.num_actions,
+            env_seed=env_seed,
+            policy_seed=policy_seed,
+            env_threads=env_threads,
+            threads=config.actors.threads,
+            device=str(policy.device),
+            use_bf16=policy.use_bf16,
+            slow_grads=policy.with_autograd,
+            # The shards of a minibatch wait for each other: one that has lost its core to an actor stops them all.
+            nice=config.update.num_shards > 1,
+        )
+        for index, (env_seed, policy_seed) in enumerate(seeds)
+    ]

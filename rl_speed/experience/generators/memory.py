@@ -1,0 +1,90 @@
+"""The memory that a learner and its actors share: rollouts go one way, weights the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rl_speed.config import EnvsConfig
+from rl_speed.experience.generators.player import RolloutSpace
+from rl_speed.experience.generators.rounds import RoundScheduler
+from rl_speed.system.errors import ConfigError
+from rl_speed.system.memory import shared_memory_free_bytes
+
+
+def flat_weights(network: nn.Module) -> Tensor:
+    """All parameters and floating-point buffers of a network as one float32 [P] vector."""
+    parts = [*network.parameters(), *network.buffers()]
+    return torch.cat([part.detach().reshape(-1).float() for part in parts])
+
+
+@torch.no_grad()
+def load_flat_weights(network: nn.Module, vector: Tensor) -> None:
+    """Copies what `flat_weights` returned into a network of the same shape."""
+    start = 0
+    for part in [*network.parameters(), *network.buffers()]:
+        part.copy_(vector[start : start + part.numel()].view_as(part))
+        start += part.numel()
+
+
+@dataclass(frozen=True)
+class ActorMemory:
+    """Slots that actors write rollouts into, and rows that they read weights from."""
+
+    space: RolloutSpace  # on the CPU, fields [S, T, E, ...]: S slots, all actors' envs
+    weights: Tensor  # float32 [R, P], on the network's device: parameters and buffers, flat
+
+    @classmethod
+    def allocate(cls, envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module) -> ActorMemory:
+        """Memory of this process; every row holds the network's present weights.
+
+        Args:
+            envs: size of the frames.
+            rounds: numbers of slots, rows, env steps and envs.
+            network: whose weights are published.
+        """
+        space = RolloutSpace.allocate(rounds.rollout_env_steps, rounds.num_envs, envs, rounds.num_slots)
+        return cls(space, flat_weights(network).repeat(rounds.num_weights_rows, 1))
+
+    @classmethod
+    def allocate_shared(cls, envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module) -> ActorMemory:
+        """The same, in memory that other processes of this machine can map.
+
+        Raises:
+            ConfigError: there is not so much of it.
+        """
+        _check_fits(shared_bytes(envs, rounds, network))
+        memory = cls.allocate(envs, rounds, network)
+        for tensor in [*memory.space.tensors().values(), memory.weights]:
+            tensor.share_memory_()  # type: ignore[no-untyped-call]
+        return memory
+
+    def publish(self, row: int, network: nn.Module) -> None:
+        """Writes the network's present weights into a row; when it returns, an actor may read them."""
+        self.weights[row].copy_(flat_weights(network))
+        if self.weights.is_cuda:
+            # An order must not overtake the copy.
+            torch.cuda.synchronize(self.weights.device)
+
+
+def shared_bytes(envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module) -> int:
+    """Bytes of shared memory that `ActorMemory.allocate_shared` takes with these arguments."""
+    space = RolloutSpace.allocate(rounds.rollout_env_steps, rounds.num_envs, envs, rounds.num_slots, device="meta")
+    rollouts = sum(tensor.nbytes for tensor in space.tensors().values())
+    parts = [*network.parameters(), *network.buffers()]
+    # Weights on a GPU are shared there.
+    weights = sum(part.numel() * torch.float32.itemsize for part in parts if not part.is_cuda)
+    return rollouts + rounds.num_weights_rows * weights
+
+
+def _check_fits(needed_bytes: int) -> None:
+    """Refuses what does not fit: Linux would end the process with SIGBUS at the first page that finds no room."""
+    free_bytes = shared_memory_free_bytes()
+    if free_bytes is not None and needed_bytes > free_bytes:
+        raise ConfigError(
+            f"rollouts and weights of the actors need {needed_bytes / 1e9:.2f} GB of shared memory, but "
+            f"{free_bytes / 1e9:.2f} GB are free in /dev/shm; make it larger (docker run --shm-size), lower "
+            f"envs.count, actors.count or actors.rollout_env_steps, or set actors.kind=in_process"
+        )
