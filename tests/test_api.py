@@ -206,6 +206,7 @@ def test_an_env_and_a_network_of_the_callers_own(kind, tmp_path):
     own = {"env": lambda: Corridor(length, first_action=5), "network": lambda shape, n: OwnNetwork(shape, n)}
     result = train(tmp_path, changes=changes, **own)
     assert result.gradient_steps == 30
+    assert 0.0 <= result.avg_reward <= 1.0  # no game of ale-py has been played
     assert result.content["plan"]["parts"] == {
         "own_env": f"{__name__}.test_an_env_and_a_network_of_the_callers_own.<locals>.<lambda>",
         "own_network": f"{__name__}.test_an_env_and_a_network_of_the_callers_own.<locals>.<lambda>",

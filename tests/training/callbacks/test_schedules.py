@@ -1,0 +1,72 @@
+"""Schedules, each against literal numbers."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from rl_speed.training.callbacks.schedules import Annealing
+from tests.conftest import make_module
+from tests.training.stand_ins import end, fake_dataset, fake_trainer, make_decay, make_statistics
+
+
+def test_epsilon_follows_env_steps_not_frames_or_gradient_steps(tiny_config):
+    config = tiny_config(exploration={"epsilon_start": 1.0, "epsilon_end": 0.0, "decay_env_steps": 100})
+    policy = SimpleNamespace(epsilon=1.0)
+    dataset = fake_dataset(env_steps=40 + 25)
+    callback = make_decay(config, dataset, policy, Annealing(config.update, dataset, make_statistics()))
+    callback.on_train_batch_end(fake_trainer(global_step=10**6))
+    assert policy.epsilon == pytest.approx(0.75)
+
+
+def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
+    config = tiny_config(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "anneal_gradient_steps": 100})
+    module = make_module(config)
+    optimizer = module.configure_optimizers()
+    monkeypatch.setattr(module, "optimizers", lambda: optimizer)
+    for gradient_step, expected in ((0, 1e-3), (50, 5.5e-4), (100, 1e-4), (1000, 1e-4)):
+        Annealing(config.update, fake_dataset(), make_statistics()).on_train_batch_start(
+            fake_trainer(gradient_step), module
+        )
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+
+
+def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypatch):
+    config = tiny_config(
+        update={
+            "learning_rate": 1e-3,
+            "final_learning_rate": 1e-4,
+            "env_steps_per_gradient_step": 20.0,
+            "final_env_steps_per_gradient_step": 40.0,
+            "anneal_returns": [0.0, 10.0],
+        },
+        exploration={"epsilon_end": 0.1, "annealed_epsilon": 0.0},
+    )
+    policy = SimpleNamespace(epsilon=1.0)
+    dataset = fake_dataset(env_steps=10**6)
+    module = make_module(config)
+    optimizer = module.configure_optimizers()
+    monkeypatch.setattr(module, "optimizers", lambda: optimizer)
+    statistics = make_statistics(window=100)
+    callback = Annealing(config.update, dataset, statistics)
+    expectations = ((5, 19, 1e-3, 20), (5, 1, 5.5e-4, 30), (-20, 20, 5.5e-4, 30), (12, 20, 1e-4, 40))
+    for value, games, expected, ratio in expectations:
+        for _ in range(games):
+            statistics.count(end(value), 0, 12.5)
+        callback.on_train_batch_start(fake_trainer(), module)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
+        assert dataset.env_steps_per_gradient_step == ratio
+        make_decay(config, dataset, policy, callback).on_train_batch_end()
+        assert policy.epsilon == pytest.approx(0.1 * (40 - ratio) / 20)
+    resumed = Annealing(config.update, fake_dataset(), make_statistics())
+    resumed.load_state_dict(callback.state_dict())
+    resumed.on_train_batch_start(fake_trainer(), module)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
+
+
+def test_a_resumed_run_explores_as_its_env_steps_say(tiny_config):
+    config = tiny_config(exploration={"epsilon_end": 0.1, "decay_env_steps": 100})
+    policy = SimpleNamespace(epsilon=1.0)
+    dataset = fake_dataset(env_steps=10_000)
+    annealing = Annealing(config.update, dataset, make_statistics())
+    make_decay(config, dataset, policy, annealing).on_train_start(fake_trainer(), None)
+    assert policy.epsilon == pytest.approx(0.1)

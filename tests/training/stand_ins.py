@@ -1,0 +1,48 @@
+"""Stand-ins for what callbacks are given."""
+
+from types import SimpleNamespace
+
+from rl_speed.config import StopConfig
+from rl_speed.records import EpisodeEnd
+from rl_speed.training.callbacks.episodes import EpisodeCounter
+from rl_speed.training.callbacks.schedules import EpsilonDecay
+from rl_speed.training.statistics import EpisodeStatistics
+
+
+def fake_trainer(global_step=0):
+    strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all=True: decision)
+    return SimpleNamespace(
+        global_step=global_step,
+        should_stop=False,
+        strategy=strategy,
+        world_size=1,
+        logger=None,
+        global_rank=0,
+    )
+
+
+def fake_dataset(env_steps=0, ends=()):
+    pending = list(ends)
+
+    def take():
+        taken = pending[:]
+        pending.clear()
+        return taken
+
+    return SimpleNamespace(generator=SimpleNamespace(env_steps=env_steps), take_episode_ends=take)
+
+
+def make_statistics(window=4, envs=2, reward=19.5):
+    return EpisodeStatistics(StopConfig(window_episodes=window, reward=reward), envs)
+
+
+def make_counter(statistics, dataset):
+    return EpisodeCounter(statistics, dataset, elapsed_seconds=lambda: 12.5)
+
+
+def make_decay(config, dataset, policy, annealing):
+    return EpsilonDecay(config.exploration, config.replay.prefill_env_steps, dataset, policy, annealing)
+
+
+def end(value, env=0, env_steps=100):
+    return EpisodeEnd(env, value, 50, env_steps)

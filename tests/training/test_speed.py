@@ -1,0 +1,32 @@
+"""Speeds of the window and of all that is not prefill."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from rl_speed.system.stage_timer import StageTimer
+from rl_speed.training.callbacks.speed import SpeedLogger
+from rl_speed.training.speed import SpeedMeter
+from tests.training.stand_ins import fake_dataset, fake_trainer
+
+
+def test_fps_is_of_the_window_and_leaves_the_prefill_out(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("rl_speed.training.speed.time.perf_counter", lambda: now[0])
+    dataset = fake_dataset(0)
+    meter = SpeedMeter(StageTimer(), every_seconds=2.0)
+    fps = SpeedLogger(meter, dataset.generator, SimpleNamespace(epsilon=1.0))
+    trainer, outputs = fake_trainer(), {"loss": torch.tensor([1.0])}
+    fps.on_train_start(trainer, None)
+    now[0], dataset.generator.env_steps = 110.0, 5000  # ten seconds of prefill
+    fps.on_train_batch_start(trainer)
+    for second, env_steps in ((1.0, 5100), (2.0, 5200), (3.0, 5250), (4.0, 5300)):
+        now[0], dataset.generator.env_steps = 110.0 + second, env_steps
+        trainer.global_step = env_steps - 5000
+        fps.on_train_batch_start(trainer)
+        fps.on_train_batch_end(trainer, None, outputs)
+    assert meter.env_steps_per_second == pytest.approx(50.0)
+    assert meter.prefill_env_steps_per_second() == pytest.approx(500.0)
+    assert meter.steady_env_steps_per_second() == pytest.approx(75.0)
+    assert meter.steady_gradient_steps_per_second() == pytest.approx(75.0)
