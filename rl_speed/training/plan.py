@@ -300,6 +300,8 @@ def _measure(config: RunConfig, parts: Parts, threads: Threads) -> dict[str, Dec
     """The fastest way here to compute what the configuration leaves open."""
     probe, was_kept = kept_probe(config, parts, threads)
     source = "measured earlier here" if was_kept else f"measured now, in {probe.seconds:.1f} s"
+    if probe.was_disturbed:
+        source += ", on a busy machine: it is measured again next time"
     chosen = {
         "update.precision": probe.chosen.precision,
         "update.shards": probe.chosen.shards,

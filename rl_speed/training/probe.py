@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,9 +28,15 @@ from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.threads import Threads
 
-TIMED_CALLS = 3
-HOPELESS = 2.5  # a first call that takes so many times the best one's is not timed again
+TIMED_CALLS = 4
+HOPELESS = 2.5  # a variant that takes so many times the best one's time is timed once
 MOST_SHARDS = 8
+# Parts with a core each wait for each other once in a gradient step, torch's threads at every kernel: when another
+# program takes a core, threads lose more than parts (docs/notebook.md). Fewer parts have to be faster by this factor.
+FEWER_SHARDS_GAIN = 1.25
+# Preemptions per second from which the machine is too busy for the answer to be kept.
+BUSY_PREEMPTIONS = 50.0
+_ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 NUM_ACTIONS = 6  # the last layer is too small to matter
 
 
@@ -50,11 +57,13 @@ class Probe:
         chosen: the fastest variant.
         milliseconds: of a gradient step, by variant.
         seconds: that finding out has taken.
+        was_disturbed: other programs took the cores meanwhile.
     """
 
     chosen: Variant
     milliseconds: dict[Variant, float]
     seconds: float
+    was_disturbed: bool = False
 
     def text(self, field: str) -> str:
         """The time of a gradient step with the chosen value of one field, and with the others that were tried."""
@@ -62,7 +71,7 @@ class Probe:
         others = [
             f"{_plain(getattr(variant, field))} {milliseconds:.1f}"
             for variant, milliseconds in self.milliseconds.items()
-            if getattr(variant, field) != getattr(self.chosen, field)
+            if variant != self.chosen and {**vars(variant), field: getattr(self.chosen, field)} == vars(self.chosen)
         ]
         if best is None or not others:
             return "there is only one way"
@@ -121,17 +130,31 @@ class _Candidate:
 
 
 def _compare(candidates: dict[Variant, _Candidate]) -> dict[Variant, float]:
-    """The best time of each, measured in turn; the first call of each only warms up, unless it is hopeless."""
-    first = {variant: candidate.milliseconds() for variant, candidate in candidates.items()}
-    best = {variant: float("inf") for variant in candidates}
-    for _ in range(TIMED_CALLS):
+    """The best time of each in milliseconds, measured in turn. A first call of each is not counted: it prepares."""
+    for candidate in candidates.values():
+        candidate.milliseconds()
+    best = {variant: candidate.milliseconds() for variant, candidate in candidates.items()}
+    for _ in range(TIMED_CALLS - 1):
+        limit = HOPELESS * min(best.values())
         for variant, candidate in candidates.items():
-            fastest = min(best.values())
-            if first[variant] > HOPELESS * fastest:
-                best[variant] = min(best[variant], first[variant])
-                continue
-            best[variant] = min(best[variant], candidate.milliseconds())
+            if best[variant] <= limit:
+                best[variant] = min(best[variant], candidate.milliseconds())
     return best
+
+
+def _better(times: dict[Variant, float]) -> Variant:
+    """The fastest, but more parts of a minibatch before fewer of about the same speed."""
+    most = max(variant.shards for variant in times)
+    return min(times, key=lambda variant: times[variant] * (1.0 if variant.shards == most else FEWER_SHARDS_GAIN))
+
+
+def _preemptions() -> int:
+    """Times that the system took a core from this process although it had work to do."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def shard_counts(batch_size: int, learner_cores: int) -> list[int]:
@@ -160,7 +183,7 @@ def probe_update(config: RunConfig, parts: Parts, threads: Threads) -> Probe:
         parts: the network.
         threads: cores of the learner.
     """
-    started = time.perf_counter()
+    started, preempted = time.perf_counter(), _preemptions()
     options = _options(config, parts, threads)
     chosen = Variant(options["precision"][0], options["fused"][0], options["shards"][-1])
     batch = random_batch(config.envs, config.update.batch_size, NUM_ACTIONS)
@@ -175,14 +198,17 @@ def probe_update(config: RunConfig, parts: Parts, threads: Threads) -> Probe:
             for candidate in candidates.values():
                 candidate.close()
             milliseconds.update(times)
-            chosen = min(times, key=lambda variant: times[variant])
-    return Probe(chosen, milliseconds, time.perf_counter() - started)
+            chosen = _better(times)
+    seconds = time.perf_counter() - started
+    return Probe(chosen, milliseconds, seconds, _preemptions() - preempted > BUSY_PREEMPTIONS * seconds)
 
 
 def _key(config: RunConfig, threads: Threads) -> str:
     """What the answer depends on; another machine, library, shape or share of the cores asks anew."""
     content = {
         "processor": processor(),
+        # Both libraries can be told to use fewer instructions than there are.
+        "capability": [torch.backends.cpu.get_cpu_capability(), *(os.environ.get(name) for name in _ISA_VARIABLES)],
         "versions": {name: version for name, version in versions().items() if name in ("torch", "rl-speed")},
         "learner_cores": threads.learner_cores,
         "network": config.network.model_dump(mode="json"),
@@ -210,7 +236,7 @@ def kept_probe(config: RunConfig, parts: Parts, threads: Threads) -> tuple[Probe
             times = {Variant(**entry["variant"]): float(entry["milliseconds"]) for entry in content["times"]}
             return Probe(Variant(**content["chosen"]), times, float(content["seconds"])), True
     probe = probe_update(config, parts, threads)
-    if is_kept:
+    if is_kept and not probe.was_disturbed:
         entries = [{"variant": vars(variant), "milliseconds": ms} for variant, ms in probe.milliseconds.items()]
         with suppress(OSError):  # then it is measured again next time
             _path(key).parent.mkdir(parents=True, exist_ok=True)

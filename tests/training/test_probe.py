@@ -52,7 +52,23 @@ def test_what_is_hopeless_is_tried_once(speeds):
     for variant in all_variants():
         times[variant] = 100.0 if variant.precision == "bf16" else 10.0
     assert probe_update(load_config("smoke", OPEN), Parts(), THREADS).chosen.precision == "fp32"
-    assert sum(variant.precision == "bf16" for variant in asked) <= 1 + 1
+    assert sum(variant.precision == "bf16" for variant in asked) == 2  # once to prepare, once timed
+
+
+def test_more_parts_go_before_fewer_of_about_the_same_speed(speeds):
+    times, _ = speeds
+    for variant in all_variants():
+        times[variant] = 10.0 if variant.shards == 2 else 8.5
+    assert probe_update(load_config("smoke", OPEN), Parts(), THREADS).chosen.shards == 2
+
+
+def test_a_probe_on_a_busy_machine_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    counts = iter(range(0, 10**9, 10**6))
+    monkeypatch.setattr(module, "_preemptions", lambda: next(counts))
+    probe, _ = kept_probe(load_config("smoke", OPEN), Parts(), THREADS)
+    assert probe.was_disturbed
+    assert not (tmp_path / "rl_speed" / "probes").exists()
 
 
 def test_one_core_has_one_part(speeds):
@@ -97,6 +113,7 @@ def test_the_answer_is_kept_for_the_machine(tmp_path, monkeypatch):
 
 def test_a_broken_answer_is_asked_again(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(module, "_preemptions", lambda: 0)
     config = load_config("smoke", [*OPEN, "envs.image_height=40", "envs.image_width=40"])
     first, _ = kept_probe(config, Parts(), THREADS)
     (path,) = (tmp_path / "rl_speed" / "probes").iterdir()
