@@ -28,6 +28,7 @@ from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.threads import Threads
 
+FORMAT = 1  # of what is kept; another way of choosing is another format
 TIMED_CALLS = 4
 HOPELESS = 2.5  # a variant that takes so many times the best one's time is timed once
 MOST_SHARDS = 8
@@ -206,6 +207,7 @@ def probe_update(config: RunConfig, parts: Parts, threads: Threads) -> Probe:
 def _key(config: RunConfig, threads: Threads) -> str:
     """What the answer depends on; another machine, library, shape or share of the cores asks anew."""
     content = {
+        "format": FORMAT,
         "processor": processor(),
         # Both libraries can be told to use fewer instructions than there are.
         "capability": [torch.backends.cpu.get_cpu_capability(), *(os.environ.get(name) for name in _ISA_VARIABLES)],
