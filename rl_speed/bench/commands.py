@@ -110,8 +110,8 @@ def run(
         seconds_per_rung, repeats, warmup_seconds, tuple(overrides), command, seeds if to_solve else 0,
         solve_minutes if to_solve else 0.0, tuple(sweeps), peers,
     )  # fmt: skip
-    with first_signal(_interrupt) as received, _status(console) as (tell, progress, quiet):
-        session = Session(settings, folder, tell, progress)
+    with first_signal(_interrupt) as received, _status(console) as (notify, progress, quiet):
+        session = Session(settings, folder, notify, progress)
         chosen, is_wrong = _choose(rungs or [], overrides, session)
         if not chosen and not (peers or sweeps):
             raise ConfigError("no rung is left to measure; `rl-speed configs` lists the presets")
@@ -171,13 +171,13 @@ def _status(console: Console) -> Iterator[tuple[Any, Any, Any]]:
 
     with console.status("starting") as status:
 
-        def tell(text: str) -> None:
+        def notify(text: str) -> None:
             console.print(text, highlight=False, soft_wrap=True, markup=False)
 
         def progress(name: str, repeat: int, phase: str) -> None:
             status.update(escape(f"{name}, repeat {repeat + 1}: {phase}"))
 
-        yield tell, progress, status.stop
+        yield notify, progress, status.stop
 
 
 def _finish(session: Session, folder: Path, console: Console) -> None:

@@ -90,7 +90,7 @@ class Session:
     Args:
         settings: of the bench.
         out: folder that takes bench.json after every measurement, and the logs of the measured processes.
-        tell: prints a line for the user.
+        notify: prints a line for the user.
         progress: told (name, repeat, phase) whenever one of them changes; may be None.
     """
 
@@ -98,11 +98,11 @@ class Session:
         self,
         settings: Settings,
         out: Path,
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
         progress: Callable[[str, int, str], None] | None = None,
     ) -> None:
         self.settings, self.out = settings, out
-        self._tell, self._progress = tell, progress
+        self._notify, self._progress = notify, progress
         self._gpu = GpuSampler()
         self._started = datetime.now().astimezone()
         self._begun = time.monotonic()
@@ -125,7 +125,7 @@ class Session:
         """Something the user has to hear, once."""
         if sentence not in self.problems:
             self.problems.append(sentence)
-            self._tell(sentence)
+            self._notify(sentence)
 
     def _log(self, name: str) -> Path:
         plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
@@ -174,7 +174,7 @@ class Session:
         self.measurements.append({**noted, "result": answer})
         if contestant.group == "ladder" and "plan" in answer:
             self._plans[contestant.name] = answer["plan"]
-        self._tell(f"{contestant.name}: {per_second(answer, 'env_steps'):,.1f} env steps/s (repeat {repeat + 1})")
+        self._notify(f"{contestant.name}: {per_second(answer, 'env_steps'):,.1f} env steps/s (repeat {repeat + 1})")
         self.save()
         return answer
 
@@ -251,7 +251,7 @@ class Session:
                     self.problem(f"{contestant.name} with seed {seed} failed: {answer['error']}")
                 else:
                     how = "solved" if answer["solved"] else f"not solved (mean {answer['avg_reward']})"
-                    self._tell(f"{contestant.name}, seed {seed}: {how} after {answer['seconds']:.0f} s")
+                    self._notify(f"{contestant.name}, seed {seed}: {how} after {answer['seconds']:.0f} s")
                 self.save()
 
     def _as_run(self) -> dict[str, Any]:

@@ -6,16 +6,16 @@ import math
 from dataclasses import dataclass
 from threading import Event
 
-import numpy as np
-import torch
 from torch import nn
 
 from rl_speed.config import EnvsConfig, RunConfig
-from rl_speed.experience.envs.preprocessing import push_frame
 from rl_speed.experience.envs.protocol import VectorEnv
+from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.parts import Parts
 from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.records import EpisodeEnd
 from rl_speed.system.cores import usable_cores
+from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
 
 MAX_ENVS = 32
@@ -106,26 +106,17 @@ def _play(
     env: VectorEnv, policy: EpsilonGreedyPolicy, config: EnvsConfig, episodes: int, stop: Event
 ) -> Evaluation | None:
     num_envs = env.num_envs
-    quota = np.array([episodes // num_envs + (i < episodes % num_envs) for i in range(num_envs)])
-    frame = env.reset()
-    is_first = torch.ones(num_envs, dtype=torch.bool)
-    stack = torch.zeros((num_envs, config.frame_stack, *frame.shape[1:]), dtype=torch.uint8)
-    episode_return, length = np.zeros(num_envs), np.zeros(num_envs, dtype=np.int64)
-    returns: list[float] = []
-    lengths: list[int] = []
-    while quota.any():
+    quota = [episodes // num_envs + (i < episodes % num_envs) for i in range(num_envs)]
+    player = Player(env, policy, config, first_env=0, timer=StageTimer())
+    space = RolloutSpace.allocate(1, num_envs, config)
+    counted: list[EpisodeEnd] = []
+    while any(quota):
         if stop.is_set():
             return None
-        stack = push_frame(stack, frame, is_first)
-        env.send(policy.act(stack))
-        step = env.recv()
-        frame, is_first = step.frame, step.terminated | step.truncated
-        episode_return += step.reward.numpy()
-        length += 1
-        for i in np.flatnonzero(is_first.numpy()):
-            if quota[i] > 0:
-                quota[i] -= 1
-                returns.append(float(episode_return[i]))
-                lengths.append(int(length[i]))
-            episode_return[i], length[i] = 0.0, 0
-    return Evaluation(returns, lengths)
+        player.begin()
+        player.finish(space, 0)
+        for end in player.take_episode_ends(0, 1):
+            if quota[end.env] > 0:
+                quota[end.env] -= 1
+                counted.append(end)
+    return Evaluation([end.episode_return for end in counted], [end.episode_length_env_steps for end in counted])

@@ -9,14 +9,16 @@ import cv2
 import imageio.v2 as imageio
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from rl_speed.config import RunConfig
+from rl_speed.config import EnvsConfig, RunConfig
 from rl_speed.experience.envs.classic import ClassicEnv
-from rl_speed.experience.envs.preprocessing import push_frame
+from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.records import EnvStep, EpisodeEnd
 from rl_speed.system.arrays import UInt8Array
 from rl_speed.system.errors import UserError
+from rl_speed.system.stage_timer import StageTimer
 
 VIDEO_FRAMES_PER_SECOND = 60  # of an NTSC console
 
@@ -47,42 +49,73 @@ def record_video(network: nn.Module, config: RunConfig, path: Path, epsilon: flo
         raise UserError(
             f"--video {path} cannot be written ({error}); give a path in a folder that you may write to"
         ) from None
-    env = ClassicEnv(config.envs)
-    policy = EpsilonGreedyPolicy(network, env.num_actions, seed, use_bf16=config.update.uses_bf16)
+    game = _FilmedGame(ClassicEnv(config.envs), seed)
+    policy = EpsilonGreedyPolicy(network, game.num_actions, seed, use_bf16=config.update.uses_bf16)
     policy.epsilon = epsilon
     try:
         with imageio.get_writer(
             temporary, format="FFMPEG", fps=VIDEO_FRAMES_PER_SECOND, codec="libx264", macro_block_size=2
         ) as writer:
-            episode_return = _record(env, policy, config, writer, seed)
+            episode_return = _record(game, policy, config.envs, writer)
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"--video {path} cannot be written ({error}); make room or choose another folder") from None
     finally:
         temporary.unlink(missing_ok=True)
-        env.close()
+        game.close()
     return episode_return
 
 
-def _record(env: ClassicEnv, policy: EpsilonGreedyPolicy, config: RunConfig, writer: Any, seed: int) -> float:
-    frame = torch.from_numpy(env.start(seed))[None]
-    stack = torch.zeros((1, config.envs.frame_stack, *frame.shape[1:]), dtype=torch.uint8)
-    is_first = torch.ones(1, dtype=torch.bool)
-    episode_return, is_over, env_steps = 0.0, False, 0
-    while not is_over:
-        stack = push_frame(stack, frame, is_first)
-        is_first = torch.zeros(1, dtype=torch.bool)
-        screens: list[UInt8Array] = []
-        newest, reward, terminated, truncated = env.play(int(policy.act(stack)[0]), screens)
-        for screen in screens:
-            writer.append_data(_with_score(screen, episode_return, env_steps, config.envs.game))
-        episode_return += reward
+class _FilmedGame:
+    """One game of ale-py as a VectorEnv that keeps the screens of its last step; nothing follows its end."""
+
+    num_envs = 1
+    device = torch.device("cpu")
+
+    def __init__(self, env: ClassicEnv, seed: int) -> None:
+        self._env, self._seed = env, seed
+        self.num_actions = env.num_actions
+        self.screens: list[UInt8Array] = []  # uint8 [h, 160, 3] each
+        self.reward = 0.0
+        self._action = 0
+
+    def reset(self) -> Tensor:
+        return torch.from_numpy(self._env.start(self._seed))[None]
+
+    def send(self, action: Tensor) -> None:
+        self._action = int(action[0])
+
+    def recv(self) -> EnvStep:
+        self.screens = []
+        frame, self.reward, terminated, truncated = self._env.play(self._action, self.screens)
+        flags = (torch.tensor([flag]) for flag in (terminated, truncated, False))
+        return EnvStep(torch.from_numpy(frame)[None], torch.tensor([self.reward]), *flags)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> Tensor:
+        raise AssertionError("a filmed game is not restored")
+
+    def close(self) -> None:
+        self._env.close()
+
+
+def _record(game: _FilmedGame, policy: EpsilonGreedyPolicy, config: EnvsConfig, writer: Any) -> float:
+    player = Player(game, policy, config, first_env=0, timer=StageTimer())
+    space = RolloutSpace.allocate(1, 1, config)
+    episode_return, env_steps, ends = 0.0, 0, list[EpisodeEnd]()
+    while not ends:
+        player.begin()
+        player.finish(space, 0)
+        for screen in game.screens:
+            writer.append_data(_with_score(screen, episode_return, env_steps, config.game))
+        episode_return += game.reward
         env_steps += 1
-        is_over = terminated or truncated
-        frame = torch.from_numpy(newest)[None]
+        ends = player.take_episode_ends(0, 1)
     # The final score stays for two seconds.
     for _ in range(2 * VIDEO_FRAMES_PER_SECOND):
-        writer.append_data(_with_score(screens[-1], episode_return, env_steps, config.envs.game))
+        writer.append_data(_with_score(game.screens[-1], episode_return, env_steps, config.game))
     return episode_return
 
 

@@ -13,7 +13,7 @@ from tests.conftest import CountingEnv
 def fill(config, env, steps, replay, rollout_steps=1):
     """Plays `steps` env steps of each env into the replay."""
     policy = EpsilonGreedyPolicy(torch.nn.Identity(), env.num_actions, seed=0)
-    player = Player(env, policy, config.envs, first_env=0, clock=StageTimer())
+    player = Player(env, policy, config.envs, first_env=0, timer=StageTimer())
     for _ in range(steps // rollout_steps):
         space = RolloutSpace.allocate(rollout_steps, env.num_envs, config.envs)
         for t in range(rollout_steps):

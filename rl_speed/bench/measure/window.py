@@ -47,7 +47,7 @@ class MeasureWindow(Callback):
     Args:
         env_steps: env steps of the run so far.
         replay: filled up before the first batch.
-        clock: seconds per stage.
+        timer: seconds per stage.
         warmup_seconds: after the first batch has ended.
         seconds: length of the window.
         announce: told the name of each phase.
@@ -58,13 +58,13 @@ class MeasureWindow(Callback):
         self,
         env_steps: Callable[[], int],
         replay: Replay,
-        clock: StageTimer,
+        timer: StageTimer,
         warmup_seconds: float,
         seconds: float,
         announce: Callable[[str], None],
         synchronise: Callable[[], None] | None = None,
     ) -> None:
-        self._env_steps, self._replay, self._clock = env_steps, replay, clock
+        self._env_steps, self._replay, self._timer = env_steps, replay, timer
         self._warmup_seconds, self._seconds = warmup_seconds, seconds
         self._announce, self._synchronise = announce, synchronise
         self._created = time.time()
@@ -82,8 +82,8 @@ class MeasureWindow(Callback):
             time.time(),
             self._env_steps(),
             gradient_steps,
-            dict(self._clock.seconds),
-            dict(self._clock.actor_seconds),
+            dict(self._timer.seconds),
+            dict(self._timer.actor_seconds),
         )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -114,7 +114,7 @@ class MeasureWindow(Callback):
             if now - self._first.seconds >= self._seconds:
                 self._last = self._now(trainer.global_step)
                 trainer.should_stop = self._synchronise is None
-                self._clock.synchronise = self._synchronise
+                self._timer.synchronise = self._synchronise
                 self._shares_first = self._last
         elif self._shares_first is not None and now - self._shares_first.seconds >= SHARES_SECONDS:
             self._shares_last = self._now(trainer.global_step)

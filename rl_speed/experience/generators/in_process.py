@@ -36,7 +36,7 @@ class InProcessGenerator:
         self.env_steps = 0
         self._num_envs = env.num_envs
         self._rollout_env_steps = rollout_env_steps
-        self._player = Player(env, policy, envs, first_env=0, clock=timer)
+        self._player = Player(env, policy, envs, first_env=0, timer=timer)
         self._space = RolloutSpace.allocate(rollout_env_steps, env.num_envs, envs, device=env.device)
 
     def __iter__(self) -> InProcessGenerator:

@@ -71,7 +71,7 @@ class Player:
         policy: chooses the actions.
         config: episodic life and reward clipping.
         first_env: number of this player's first env among the envs of the run.
-        clock: charged with act and env.
+        timer: charged with act and env.
     """
 
     def __init__(
@@ -80,10 +80,10 @@ class Player:
         policy: EpsilonGreedyPolicy,
         config: EnvsConfig,
         first_env: int,
-        clock: StageTimer,
+        timer: StageTimer,
     ) -> None:
         self._env, self._policy, self._config = env, policy, config
-        self._first_env, self._clock = first_env, clock
+        self._first_env, self._timer = first_env, timer
         self._frame = env.reset()  # uint8 [E, H, W]
         num_envs, height, width = self._frame.shape
         self._is_first = torch.ones(num_envs, dtype=torch.bool, device=env.device)
@@ -98,10 +98,10 @@ class Player:
         """Chooses actions for the present observation and sets the games going; once per step."""
         if self._action is not None:
             return
-        with self._clock.measure("act"):
+        with self._timer.measure("act"):
             self._stack = push_frame(self._stack, self._frame, self._is_first)
             action = self._policy.act(self._stack)
-        with self._clock.measure("env"):
+        with self._timer.measure("env"):
             self._env.send(action)
         self._action = action
 
@@ -112,7 +112,7 @@ class Player:
         """
         assert self._action is not None, "finish without begin"
         if self._arrived is None:
-            with self._clock.measure("env"):
+            with self._timer.measure("env"):
                 self._arrived = self._env.recv()
         step = self._arrived
         space.frame[t] = self._frame
@@ -139,7 +139,7 @@ class Player:
         """
         if not self._steps:
             return []
-        with self._clock.measure("env"):
+        with self._timer.measure("env"):
             steps = torch.stack(self._steps).cpu().numpy()  # [T, 3, E]
         self._steps = []
         return [
