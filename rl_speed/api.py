@@ -250,7 +250,8 @@ def load(
     with _unchanged():
         trained, config = load_network(folder, Parts(None, network), but_env=True)
     names = None if own_env else action_names(config.envs)
-    return Agent(trained, config, names, facts["num_actions"], epsilon, seed)
+    num_actions = facts.get("num_actions") or len(names or ())
+    return Agent(trained, config, names, num_actions, epsilon, seed)
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def test_the_callers_process_is_left_as_it_was(tmp_path):
     assert warnings.filters == filters
 
 
-@pytest.mark.parametrize("kind", ["in_process", "subprocess"])
+@pytest.mark.parametrize("kind", ["in_process", pytest.param("subprocess", marks=pytest.mark.slow)])
 def test_an_interrupt_saves_the_run_and_leaves_the_interpreter_alone(kind, tmp_path):
     class Interrupt(Callback):
         def on_train_batch_end(self, trainer, *_):
@@ -198,7 +198,7 @@ def test_in_a_thread_and_stopped_from_outside(tmp_path):
     assert results[0].checkpoint.is_dir()
 
 
-@pytest.mark.parametrize("kind", ["in_process", "subprocess"])
+@pytest.mark.parametrize("kind", ["in_process", pytest.param("subprocess", marks=pytest.mark.slow)])
 def test_an_env_and_a_network_of_the_callers_own(kind, tmp_path):
     changes = {"actors": {"kind": kind}, "envs": {**TINY["envs"], "count": 2}}
     # Made here: neither the env nor the network can be imported by an actor process.
@@ -279,6 +279,7 @@ def test_mistakes_are_one_sentence(arguments, part):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_plain_script_without_a_guard_runs_with_actor_processes(tmp_path):
     (tmp_path / "script.py").write_text(
         textwrap.dedent(

@@ -7,6 +7,7 @@ from rl_speed.config import load_config
 from rl_speed.records import Batch
 from rl_speed.system.errors import ConfigError
 from tests.conftest import make_module
+from tests.learner.batches import make_batch
 
 CHANGES = ["update.batch_size=8", "envs.image_height=42", "envs.image_width=42", "update.shards=1"]
 
@@ -17,28 +18,6 @@ def make_learner(*changes):
     optimizer = torch.optim.SGD(module.online_network.parameters(), lr=0.1)
     module.optimizers = lambda: optimizer
     return module
-
-
-def make_batch(gradient_steps, size=8, stack=2):
-    draw = torch.Generator().manual_seed(1)
-    shape = (gradient_steps, size)
-
-    def observation():
-        frames = torch.randint(0, 256, (*shape, 42, 42, stack), dtype=torch.uint8, generator=draw)
-        return frames.movedim(-1, 2)
-
-    valid = torch.ones(shape, dtype=torch.bool)
-    valid[:, :3] = False  # more in the first half than in the second
-    return Batch(
-        observation(),
-        torch.randint(0, 3, shape, generator=draw),
-        torch.randn(shape, generator=draw),
-        torch.full(shape, 0.9),
-        observation(),
-        valid,
-        torch.rand(shape, generator=draw),
-        torch.zeros(shape, dtype=torch.int64),
-    )
 
 
 def weights(module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from dataclasses import dataclass
 
 import torch
@@ -70,21 +72,21 @@ class ActorMemory:
 
 
 def shared_bytes(envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module) -> int:
-    """Bytes of shared memory that `ActorMemory.allocate_shared` takes with these arguments."""
+    """Bytes of shared memory that `ActorMemory.allocate_shared` takes with these arguments: whole pages per tensor."""
     space = RolloutSpace.allocate(rounds.rollout_env_steps, rounds.num_envs, envs, rounds.num_slots, device="meta")
-    rollouts = sum(tensor.nbytes for tensor in space.tensors().values())
     parts = [*network.parameters(), *network.buffers()]
     # Weights on a GPU are shared there.
     weights = sum(part.numel() * torch.float32.itemsize for part in parts if not part.is_cuda)
-    return rollouts + rounds.num_weights_rows * weights
+    sizes = [*(tensor.nbytes for tensor in space.tensors().values()), rounds.num_weights_rows * weights]
+    return sum(math.ceil(size / mmap.PAGESIZE) * mmap.PAGESIZE for size in sizes)
 
 
 def _check_fits(needed_bytes: int) -> None:
-    """Refuses what does not fit: Linux would end the process with SIGBUS at the first page that finds no room."""
+    """Refuses what does not fit: torch would raise from deep inside, or the first page without room bring SIGBUS."""
     free_bytes = shared_memory_free_bytes()
     if free_bytes is not None and needed_bytes > free_bytes:
         raise ConfigError(
-            f"rollouts and weights of the actors need {needed_bytes / 1e9:.2f} GB of shared memory, but "
-            f"{free_bytes / 1e9:.2f} GB are free in /dev/shm; make it larger (docker run --shm-size), lower "
+            f"rollouts and weights of the actors need {needed_bytes / 1e6:,.1f} MB of shared memory, but "
+            f"{free_bytes / 1e6:,.1f} MB are free in /dev/shm; make it larger (docker run --shm-size), lower "
             f"envs.count, actors.count or actors.rollout_env_steps, or set actors.kind=in_process"
         )

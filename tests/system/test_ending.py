@@ -1,0 +1,30 @@
+"""Why a run has to end."""
+
+import threading
+
+from rl_speed.system import ending
+from rl_speed.system.ending import Ending, Stopwatch
+
+
+def test_a_wish_goes_before_a_deadline(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(ending.time, "monotonic", lambda: now[0])
+    stop = threading.Event()
+    end = Ending(stop, max_seconds=5.0)
+    assert end.reason is None
+    now[0] = 105.0
+    assert end.reason == "max_seconds"
+    stop.set()
+    assert end.reason == "interrupted"
+
+
+def test_without_a_limit_it_never_ends_by_itself():
+    assert Ending().reason is None
+
+
+def test_earlier_parts_of_a_run_count(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(ending.time, "monotonic", lambda: now[0])
+    watch = Stopwatch(earlier_seconds=30.0)
+    now[0] = 112.0
+    assert watch.elapsed_seconds() == 42.0
