@@ -11,6 +11,7 @@ from tests.conftest import TINY
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 pytest.importorskip("ipykernel")
+start_new_kernel = pytest.importorskip("jupyter_client.manager").start_new_kernel
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,19 +44,27 @@ def test_a_kernel_outlives_an_interrupt_and_has_its_threads_back(path):
         f"rl_speed.train(resume='last', overrides={{'logging.directory': {str(path)!r}, "
         "'stop.max_gradient_steps': 10**4}, max_seconds=1).stop_reason",
     ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
-    client = nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path)}})
-    with client.setup_kernel():
-        client.execute_cell(notebook.cells[0], 0)
-        message = client.kc.execute(cells[1])
+    manager, client = start_new_kernel(cwd=str(path), startup_timeout=60)
+
+    def reply_to(message):
+        while (reply := client.get_shell_msg(timeout=90))["parent_header"].get("msg_id") != message:
+            pass
+        return reply["content"]
+
+    def value(code):
+        content = reply_to(client.execute("", user_expressions={"value": code}))
+        return content["user_expressions"]["value"]["data"]["text/plain"]
+
+    try:
+        assert reply_to(client.execute(cells[0]))["status"] == "ok"
+        training = client.execute(cells[1])
         while not any(path.glob("version_0/events*")):
             time.sleep(0.1)
         time.sleep(1.0)
-        client.km.interrupt_kernel()
-        reply = client.kc.get_shell_msg(timeout=60)
-        while reply["parent_header"].get("msg_id") != message:
-            reply = client.kc.get_shell_msg(timeout=60)
-        assert reply["content"]["ename"] == "KeyboardInterrupt"
-        assert client.execute_cell(notebook.cells[2], 2).outputs[0].data["text/plain"] == "3"
-        resumed = client.execute_cell(notebook.cells[3], 3)
-        assert resumed.outputs[-1].data["text/plain"] in ("'max_seconds'", "'max_gradient_steps'")
+        manager.interrupt_kernel()
+        assert reply_to(training)["ename"] == "KeyboardInterrupt"
+        assert value(cells[2]) == "3"
+        assert value(cells[3]) in ("'max_seconds'", "'max_gradient_steps'")
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

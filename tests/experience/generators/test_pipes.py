@@ -94,7 +94,7 @@ def test_a_process_that_cannot_start_takes_the_others_with_it():
 LEARNER = """
 import threading, torch
 from functools import partial
-from tests.test_rounds import ENVS, SETTINGS, make_parts
+from tests.experience.generators.test_rounds import ENVS, SETTINGS, make_parts
 from tests.experience.generators.scripted_actors import ScriptedActor
 from rl_speed.experience.generators.actors import ActorGenerator
 from rl_speed.experience.generators.memory import ActorMemory
@@ -119,7 +119,7 @@ if __name__ == "__main__":
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGSTOP")
 def test_a_learner_that_was_stopped_and_goes_on_keeps_its_actors():
     learner = subprocess.Popen(
-        [sys.executable, "-c", LEARNER], cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", LEARNER], cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True
     )
     try:
         actors = [int(text) for text in learner.stdout.readline().split()]
