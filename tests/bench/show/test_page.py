@@ -1,5 +1,6 @@
 """The report's page: it needs no network, and every plot shows."""
 
+import re
 import shutil
 import subprocess
 
@@ -12,7 +13,8 @@ from tests.bench.measurements import whole_content
 
 def test_the_page_needs_no_network(quick):
     text = page(whole_content(quick))
-    assert 'src="http' not in text
+    # Of a tag: the script of some plotly has such an address in code for maps.
+    assert re.findall(r'<[a-z]+\b[^<>]*\ssrc="http[^"]*', text) == []
     assert "<link" not in text
 
 
