@@ -166,15 +166,16 @@ def make_plan(
         UserError: with a sentence: this machine cannot do it, and nothing else does the same.
     """
     parts, kept = parts or Parts(), dict(kept or {})
-    device = _decide_device(asked)
-    decisions = {"trainer.accelerator": device}
+    accelerator = _decide_accelerator(asked)
+    device = "cpu" if accelerator.value == "cpu" else "cuda:0"
+    decisions = {"trainer.accelerator": accelerator}
     backend, num_actions = _decide_backend(asked, parts, kept)
     if parts.own_env is None:
         decisions["envs.backend"] = backend
-    decisions["update.compile"] = _decide_compile(asked, device.value, kept)
+    decisions["update.compile"] = _decide_compile(asked, device, kept)
     config = with_fields(asked, {field: d.value for field, d in decisions.items() if field != "trainer.accelerator"})
     threads = plan_threads(config, usable_cores())
-    choices = _decide_update(config, parts, threads, device.value, kept)
+    choices = _decide_update(config, parts, threads, device, kept)
     decisions |= choices
     config = with_fields(config, {field: decision.value for field, decision in choices.items()})
     num_shards = config.update.num_shards
@@ -188,7 +189,7 @@ def make_plan(
     if num_actions is not None:
         parts.check_network(config.envs.observation_shape, num_actions)
     return Plan(
-        asked, config, decisions, device.value, threads, learner_threads, make_seeds(config, 0, attempt), num_actions,
+        asked, config, decisions, device, threads, learner_threads, make_seeds(config, 0, attempt), num_actions,
         parts,
     )  # fmt: skip
 
@@ -208,12 +209,12 @@ def make_seeds(config: RunConfig, rank: int, attempt: int) -> Seeds:
     )
 
 
-def _decide_device(config: RunConfig) -> Decision:
+def _decide_accelerator(config: RunConfig) -> Decision:
     wants = config.trainer.accelerator
     if wants == "cpu":
         return Decision("cpu", "as configured")
     if has_cuda():
-        return Decision("cuda:0", "CUDA works here")
+        return Decision("gpu", "CUDA works here")
     if config.envs.backend == "cuda":
         raise ConfigError(
             "envs.backend = cuda, but CUDA does not work here; see `rl-speed doctor`, or play on the CPU with a preset "
