@@ -36,7 +36,7 @@ MOST_SHARDS = 8
 # program takes a core, threads lose more than parts (docs/notebook.md). Fewer parts have to be faster by this factor.
 FEWER_SHARDS_GAIN = 1.25
 # Preemptions per second from which the machine is too busy for the answer to be kept.
-BUSY_PREEMPTIONS = 50.0
+BUSY_PREEMPTIONS = 90.0
 _ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 NUM_ACTIONS = 6  # the last layer is too small to matter
 
