@@ -24,8 +24,9 @@ class ClassicEnv:
     """One game on Gymnasium's AtariEnv, frame by frame.
 
     The order of events is that of ale-py's AtariVectorEnv, so that both give the same observations: at the start
-    FIRE (where the game has it) and then no-ops; the last two frames of a step are captured unless the game ends
-    before. Sticky actions agree too, since the emulator gets the same seed.
+    FIRE (where the game has it) and then no-ops; the last two frames of a step are captured (the last alone without
+    max_pool, or where a step has only one) unless the game ends before. Sticky actions agree too, since the emulator
+    gets the same seed.
 
     Source: Mnih et al. 2015, Methods, "Preprocessing"; Machado et al. 2018, section 5.
     """
@@ -36,7 +37,7 @@ class ClassicEnv:
         self.emulator = AtariEnv(
             game=config.game,
             mode=config.mode,
-            difficulty=config.difficulty,
+            difficulty=config.difficulty or None,  # not every game can be asked for 0, and each starts with it
             obs_type="grayscale",
             frameskip=1,
             repeat_action_probability=config.sticky_probability,
@@ -91,9 +92,11 @@ class ClassicEnv:
             screens: if given, every frame's RGB screen [height, 160, 3] is added to it.
 
         Returns:
-            frame uint8 [H, W], raw reward, terminated, truncated.
+            frame uint8 [H, W], raw reward, terminated, truncated. At the end of a game the frame is that of the step
+            before.
         """
         config = self._config
+        wanted = min(2 if config.max_pool else 1, config.frame_skip)
         reward, is_over, is_late = 0.0, False, False
         captures: list[UInt8Array] = []
         for step in range(config.frame_skip):
@@ -106,12 +109,10 @@ class ClassicEnv:
             is_late = self._elapsed_frames >= config.max_episode_frames
             if is_over or is_late:
                 break
-            if step >= config.frame_skip - (2 if config.max_pool else 1):
+            if step >= config.frame_skip - wanted:
                 captures.append(screen)
-        if len(captures) == 2:
-            self._capture = np.maximum(captures[0], captures[1])
-        elif captures and not config.max_pool:
-            self._capture = captures[0]
+        if len(captures) == wanted:
+            self._capture = np.maximum(captures[0], captures[-1])
         frame = resize_and_crop(self._capture, config)
         return frame, reward, bool(is_over), bool(is_late and not is_over)
 

@@ -35,6 +35,14 @@ AGREEMENT = [
 ]
 
 
+# Every way in which the frames of a step become one, over ends and time limits.
+FRAMES = [
+    {"game": "breakout", "frame_skip": skip, "max_pool": pool, "max_episode_frames": 151, "noop_max": 8}
+    for skip in (1, 2, 3)
+    for pool in (True, False)
+]
+
+
 def agree(names, settings, can_resume):
     backends = [
         make_env(EnvsConfig(backend=name, reseed_env_steps=100, **settings), 2, 5, 1, can_resume) for name in names
