@@ -65,6 +65,7 @@ def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[l
             is_wrong = True
         else:
             chosen.append(contestant)
+            # A measurement ends with its window, with a goal or without.
             for remark in game_remarks(contestant.preset or "", [*overrides, "stop.reward=0"]):
                 session.problem(remark)
     return chosen, is_wrong
