@@ -78,8 +78,8 @@ def try_out(game, folder):
     return refusals
 
 
-# One with no difficulty 0 and no NOOP among its actions, and one that flickers.
-@pytest.mark.parametrize("game", ["backgammon", "ms_pacman"])
+# One with no difficulty 0 and no NOOP among its actions, one that takes no FIRE, and one that flickers.
+@pytest.mark.parametrize("game", ["backgammon", "skiing", "ms_pacman"])
 def test_a_game_is_played_judged_and_filmed(game, tmp_path):
     assert try_out(game, tmp_path) == dict.fromkeys(BACKENDS)
 

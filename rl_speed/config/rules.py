@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rl_speed.config.schema import RunConfig
+from rl_speed.emulator.games import find_game
 from rl_speed.system.errors import ConfigError
 
 LEAST_FRAME_ROWS = 20
@@ -45,6 +46,15 @@ def game_has_the_variant(config: RunConfig) -> str | None:
         if value is not None and value not in known:
             return f"envs.{name} = {value} is not one that {envs.game} has; choose one of {known}"
     return None
+
+
+def game_has_the_actions(config: RunConfig) -> str | None:
+    """Not every game takes FIRE."""
+    envs, legal = config.envs, find_game(config.envs.game).legal_actions
+    foreign = [] if isinstance(envs.actions, str) else [name for name in envs.actions if name not in legal]
+    if not foreign:
+        return None
+    return f"envs.actions holds {foreign[0]}, which {envs.game} does not have; choose from {', '.join(legal)}"
 
 
 def game_lasts_longer_than_a_step(config: RunConfig) -> str | None:
@@ -252,6 +262,7 @@ def actor_settings_have_actors(config: RunConfig) -> str | None:
 RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     backend_plays_the_variant,
     game_has_the_variant,
+    game_has_the_actions,
     game_lasts_longer_than_a_step,
     convolutions_have_equal_lists,
     convolutions_have_sizes,

@@ -43,7 +43,7 @@ class EnvsConfig(Section):
     count: int = Field(1, ge=1, le=65_536, description="envs stepped together in one process")
     threads: int = Field(0, ge=0, le=1024, description="threads of the vector env; 0: chosen from the cores")
     actions: Literal["minimal", "full"] | Annotated[tuple[str, ...], Field(strict=False)] = Field(
-        "minimal", description="the game's minimal set, all 18, or a list of ALE action names"
+        "minimal", description="the game's minimal set, all that it takes (18 in most), or a list of ALE's names"
     )
     image_height: int = Field(84, ge=20, le=210, description="pixels (Mnih 2015: 84)")
     image_width: int = Field(84, ge=20, le=160, description="pixels (Mnih 2015: 84)")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rl_speed.emulator.actions import ACTION_NUMBERS
+from rl_speed.emulator.actions import ACTION_NAMES, ACTION_NUMBERS
 from rl_speed.emulator.rules import rule_source
 from rl_speed.emulator.tables import DATA
 from rl_speed.system.errors import UserError
@@ -35,6 +36,16 @@ class Game:
         """Names of the actions that do anything, in ale-py's order."""
         names: list[str] = self.facts["minimal_actions"]
         return names
+
+    @property
+    def legal_actions(self) -> list[str]:
+        """Names of all actions that the game takes, in ale-py's order: all 18, or those without FIRE."""
+        takes_fire = not self.facts.get("actions_with_fire_act_as_noop", False)
+        return [name for name in ACTION_NAMES if takes_fire or "FIRE" not in name]
+
+    def opened_actions(self, names: Iterable[str]) -> list[str]:
+        """The set of ale-py's that some actions are played from: the minimal one if it holds all of them."""
+        return self.minimal_actions if set(names) <= set(self.minimal_actions) else self.legal_actions
 
     @property
     def modes(self) -> list[int]:

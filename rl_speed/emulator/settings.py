@@ -50,7 +50,7 @@ class ConsoleSettings:
         max_pool: an observation is the maximum of the last two frames.
         noop_max: a game starts after 0..noop_max-1 frames without action.
         fire_on_reset: it starts with FIRE, where the action set that is played from holds it: the game's minimal
-            one, or all 18 if `actions` names others.
+            one, or all that it takes if `actions` names others.
         max_frames: a game is cut off after so many.
         episodic_life: a lost life ends the game, and the next one starts from the beginning.
         image_height, image_width: the observation's size, before the crop.
@@ -110,8 +110,7 @@ def c_settings(game: Game, given: ConsoleSettings) -> tuple[CSettings, list[str]
         raise UserError(f"image: {size} pixels cannot be made; give 20 to 210 rows and 20 to {SCREEN_COLUMNS} columns.")
     c = CSettings()
     c.frame_skip, c.max_pool, c.noop_max = given.frame_skip, int(given.max_pool), given.noop_max
-    has_fire = "FIRE" in game.minimal_actions or not set(names) <= set(game.minimal_actions)
-    c.fire_on_reset = int(given.fire_on_reset and has_fire)
+    c.fire_on_reset = int(given.fire_on_reset and "FIRE" in game.opened_actions(names))
     c.max_frames, c.episodic_life = given.max_frames, int(given.episodic_life)
     c.height, c.width = given.image_height, given.image_width
     c.first_row, c.rows = given.first_row, rows

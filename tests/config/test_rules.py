@@ -27,6 +27,15 @@ CASES = {
             ({"envs": {"game": "backgammon", "difficulty": 1}}, ["envs.difficulty = 1", "backgammon", "[0, 3]"]),
         ],
     ),
+    rules.game_has_the_actions: (
+        [{"envs": {"actions": ("UPFIRE", "NOOP")}}, {"envs": {"game": "skiing", "actions": ("NOOP", "UPLEFT")}}],
+        [
+            (
+                {"envs": {"game": "skiing", "actions": ("NOOP", "FIRE")}},
+                ["envs.actions holds FIRE", "skiing does not have", "NOOP, UP, RIGHT"],
+            )
+        ],
+    ),
     rules.game_lasts_longer_than_a_step: (
         [{}, {"envs": {"max_episode_frames": 5, "frame_skip": 4}}],
         [

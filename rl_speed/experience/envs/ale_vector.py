@@ -11,8 +11,9 @@ from gymnasium.vector import AutoresetMode
 from torch import Tensor
 
 from rl_speed.config import EnvsConfig
+from rl_speed.emulator.games import find_game
 from rl_speed.experience.envs.journal import SeedJournal
-from rl_speed.experience.envs.preprocessing import action_indices, crop
+from rl_speed.experience.envs.preprocessing import action_names, crop
 from rl_speed.records import EnvStep
 from rl_speed.system.arrays import Int64Array, UInt8Array
 
@@ -34,9 +35,10 @@ class AleVectorEnv:
     def __init__(self, config: EnvsConfig, num_envs: int, journal: SeedJournal, threads: int) -> None:
         self.num_envs, self.device = num_envs, torch.device("cpu")
         self._config = config
-        use_full, indices = action_indices(config, self._minimal_names(config.game))
-        self._action_indices = np.array(indices, dtype=np.int64)
-        self.num_actions = len(indices)
+        game, names = find_game(config.game), action_names(config)
+        opened = game.opened_actions(names)
+        self._action_indices = np.array([opened.index(name) for name in names], dtype=np.int64)
+        self.num_actions = len(names)
         self._journal = journal
         self._lives = np.zeros(num_envs, dtype=np.int64)
         self._env: AtariVectorEnv | None = AtariVectorEnv(
@@ -45,7 +47,7 @@ class AleVectorEnv:
             num_threads=min(threads, num_envs),
             max_num_frames_per_episode=config.max_episode_frames,
             repeat_action_probability=config.sticky_probability,
-            full_action_space=use_full,
+            full_action_space=opened != game.minimal_actions,
             autoreset_mode=AutoresetMode.SAME_STEP,
             img_height=config.image_height,
             img_width=config.image_width,
@@ -59,14 +61,6 @@ class AleVectorEnv:
             reward_clipping=False,
             use_fire_reset=config.fire_on_reset,
         )
-
-    @staticmethod
-    def _minimal_names(game: str) -> list[str]:
-        probe = AtariVectorEnv(game, num_envs=1, num_threads=1)
-        try:
-            return [action.name for action in probe.ale.get_action_set()]
-        finally:
-            probe.close()
 
     @property
     def _games(self) -> AtariVectorEnv:

@@ -10,9 +10,10 @@ from ale_py import ALEInterface, LoggerMode
 from ale_py.env import AtariEnv
 from torch import Tensor
 
-from rl_speed.config import ACTION_NAMES, EnvsConfig
+from rl_speed.config import EnvsConfig
+from rl_speed.emulator.games import find_game
 from rl_speed.experience.envs.journal import SeedJournal
-from rl_speed.experience.envs.preprocessing import action_indices, resize_and_crop
+from rl_speed.experience.envs.preprocessing import action_names, resize_and_crop
 from rl_speed.records import EnvStep
 from rl_speed.system.arrays import Int64Array, UInt8Array
 
@@ -33,11 +34,13 @@ class ClassicEnv:
 
     def __init__(self, config: EnvsConfig) -> None:
         self._config = config
-        minimal = self._minimal_names(config.game)
-        use_full, indices = action_indices(config, minimal)
-        names = list(ACTION_NAMES) if use_full else minimal
+        game, names = find_game(config.game), action_names(config)
         # Steps take numbers of the full set: not every minimal one has the NOOP with which a game starts.
-        self._actions = [ACTION_NAMES.index(names[index]) for index in indices]
+        self._actions = [game.legal_actions.index(name) for name in names]
+        self._noop = game.legal_actions.index("NOOP")
+        # The vector env looks for FIRE in the set that it opens.
+        fires = config.fire_on_reset and "FIRE" in game.opened_actions(names)
+        self._fire = game.legal_actions.index("FIRE") if fires else None
         self.emulator = AtariEnv(
             game=config.game,
             mode=config.mode,
@@ -47,20 +50,11 @@ class ClassicEnv:
             repeat_action_probability=config.sticky_probability,
             full_action_space=True,
         )
-        self._fires = config.fire_on_reset and "FIRE" in names
-        self.num_actions = len(indices)
+        self.num_actions = len(names)
         self.lives = 0
         self._noop_generator = np.random.MT19937()
         self._elapsed_frames = 0
         self._capture: UInt8Array = np.zeros((0, 0), dtype=np.uint8)
-
-    @staticmethod
-    def _minimal_names(game: str) -> list[str]:
-        probe = AtariEnv(game=game, frameskip=1)
-        try:
-            return [action.name for action in probe.ale.getMinimalActionSet()]
-        finally:
-            probe.close()
 
     def start(self, seed: int | None) -> UInt8Array:
         """Starts a game, from `seed` or (None) as the emulator goes on; returns the first frame, uint8 [H, W]."""
@@ -71,13 +65,13 @@ class ClassicEnv:
             self._noop_generator._legacy_seeding(seed)
         screen, info = self.emulator.reset()
         noops = 0
-        if self._fires:
-            screen, _, _, _, info = self.emulator.step(ACTION_NAMES.index("FIRE"))
+        if self._fire is not None:
+            screen, _, _, _, info = self.emulator.step(self._fire)
         if self._config.noop_max > 0:
             draw = (int(self._noop_generator.random_raw()) * self._config.noop_max) >> 32
-            noops = max(draw - self._fires, 0)
+            noops = max(draw - (self._fire is not None), 0)
         for _ in range(noops):
-            screen, _, is_over, _, info = self.emulator.step(ACTION_NAMES.index("NOOP"))
+            screen, _, is_over, _, info = self.emulator.step(self._noop)
             if is_over:
                 screen, info = self.emulator.reset()
         self._elapsed_frames = 0

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rl_speed.config import ACTION_NAMES, EnvsConfig
+from rl_speed.config import EnvsConfig
 from rl_speed.emulator.games import find_game
 from rl_speed.system.arrays import UInt8Array
 
@@ -77,28 +77,9 @@ def push_frame(stack: Tensor, frame: Tensor, is_first: Tensor) -> Tensor:
     return torch.cat([older, frame[:, None]], dim=1)
 
 
-def action_indices(config: EnvsConfig, minimal_names: list[str]) -> tuple[bool, list[int]]:
-    """Which of ALE's action sets to open, and the place in it of each action that the agent has.
-
-    Args:
-        config: `actions` decides.
-        minimal_names: ALE's minimal set of the game, in its order.
-
-    Returns:
-        use_full_set, and one index per agent action.
-
-    """
-    if config.actions == "minimal":
-        return False, list(range(len(minimal_names)))
-    if config.actions == "full":
-        return True, list(range(len(ACTION_NAMES)))
-    if all(name in minimal_names for name in config.actions):
-        return False, [minimal_names.index(name) for name in config.actions]
-    return True, [ACTION_NAMES.index(name) for name in config.actions]
-
-
 def action_names(config: EnvsConfig) -> tuple[str, ...]:
     """ale-py's names of the agent's actions 0..A-1."""
-    minimal = find_game(config.game).minimal_actions
-    use_full, indices = action_indices(config, minimal)
-    return tuple((list(ACTION_NAMES) if use_full else minimal)[index] for index in indices)
+    if not isinstance(config.actions, str):
+        return config.actions
+    game = find_game(config.game)
+    return tuple(game.minimal_actions if config.actions == "minimal" else game.legal_actions)

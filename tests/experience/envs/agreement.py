@@ -32,6 +32,7 @@ AGREEMENT = [
     {"game": "breakout", "max_episode_frames": 900},
     {"game": "space_invaders", "fire_on_reset": False, "actions": "full", "frame_skip": 3},
     {"game": "ms_pacman", "actions": ("NOOP", "UP", "DOWN", "LEFT", "RIGHT")},
+    {"game": "skiing", "actions": "full", "max_episode_frames": 120},  # all that it takes are nine
     {"game": "backgammon", "max_episode_frames": 120},  # no NOOP among its actions, no difficulty 0
 ]
 
