@@ -140,12 +140,15 @@ def test_the_callers_process_is_left_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["in_process", pytest.param("subprocess", marks=pytest.mark.slow)])
-def test_an_interrupt_saves_the_run_and_leaves_the_interpreter_alone(kind, tmp_path):
+def test_an_interrupt_saves_the_run_and_leaves_the_interpreter_alone(kind, tmp_path, request):
     class Interrupt(Callback):
         def on_train_batch_end(self, trainer, *_):
             if trainer.global_step == 10:
                 os.kill(os.getpid(), signal.SIGINT)
 
+    # A program that a shell has started in the background ignores Ctrl-C.
+    of_the_shell = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, of_the_shell))
     before = signal.getsignal(signal.SIGINT)
     threads = torch.get_num_threads()
     with pytest.raises(KeyboardInterrupt):

@@ -144,7 +144,8 @@ def prefill_holds_a_sample(config: RunConfig) -> str | None:
 def target_syncs_at_batch_ends(config: RunConfig) -> str | None:
     """A hard sync falls between two batches."""
     update = config.update
-    if update.target_sync_gradient_steps % update.gradient_steps_per_batch == 0:
+    is_soft = update.target_sync_rate is not None
+    if is_soft or update.target_sync_gradient_steps % update.gradient_steps_per_batch == 0:
         return None
     return (
         f"update.target_sync_gradient_steps = {update.target_sync_gradient_steps} must be a multiple "
@@ -236,6 +237,17 @@ def actor_settings_have_actors(config: RunConfig) -> str | None:
     return None
 
 
+def every_network_acts(config: RunConfig) -> str | None:
+    """Each actor plays with one network: more of them than actors are never used."""
+    actors = config.actors
+    if actors.networks <= actors.count:
+        return None
+    return (
+        f"actors.networks = {actors.networks} is more than actors.count = {actors.count}, and each actor plays with "
+        f"one; set it to {actors.count} at most"
+    )
+
+
 # In the order in which a user hears of them; later ones may rely on earlier ones.
 RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     backend_plays_the_variant,
@@ -255,6 +267,7 @@ RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     cuda_games_stay_with_the_learner,
     frame_keeps_rows,
     actor_settings_have_actors,
+    every_network_acts,
     convolutions_fit_the_frame,
 )
 

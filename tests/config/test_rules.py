@@ -72,7 +72,11 @@ CASES = {
         ],
     ),
     rules.target_syncs_at_batch_ends: (
-        [{}, {"update": {"target_sync_gradient_steps": 12, "gradient_steps_per_batch": 4}}],
+        [
+            {},
+            {"update": {"target_sync_gradient_steps": 12, "gradient_steps_per_batch": 4}},
+            {"update": {"target_sync_gradient_steps": 10, "gradient_steps_per_batch": 4, "target_sync_rate": 0.1}},
+        ],
         [
             (
                 {"update": {"target_sync_gradient_steps": 10, "gradient_steps_per_batch": 4}},
@@ -158,6 +162,15 @@ CASES = {
             ({"actors": {"count": 2}}, ["actors.count = 2", "set it to 1"]),
             ({"actors": {"networks": 3}}, ["actors.networks = 3", "set it to 1"]),
             ({"actors": {"free_running": True}}, ["actors.free_running = True", "set it to False"]),
+        ],
+    ),
+    rules.every_network_acts: (
+        [{}, {"actors": {"kind": "subprocess", "count": 2, "networks": 2}}],
+        [
+            (
+                {"actors": {"kind": "subprocess", "count": 2, "networks": 3}},
+                ["actors.networks = 3", "actors.count = 2", "set it to 2"],
+            )
         ],
     ),
     rules.convolutions_fit_the_frame: (

@@ -67,3 +67,26 @@ def test_precision_belongs_to_the_update_and_no_weight_is_left_out():
     for gradient in gradients[2:]:
         assert torch.linalg.vector_norm(gradient - reference) < 0.05 * torch.linalg.vector_norm(reference)
         assert not torch.equal(gradient, reference)
+
+
+def test_a_soft_sync_follows_every_gradient_step():
+    module = make_learner("update.target_sync_rate=0.25", "update.gradient_steps_per_batch=3")
+    expected = module.target_network.advantage.bias.detach().clone()
+    optimizer, online = module.optimizers(), module.online_network.advantage.bias
+    plain_step = optimizer.step
+
+    def step():
+        plain_step()
+        expected.lerp_(online.detach(), 0.25)
+
+    optimizer.step = step
+    module.training_step(make_batch(3), 0)
+    assert torch.allclose(module.target_network.advantage.bias, expected)
+    assert not torch.equal(expected, online)
+
+
+def test_without_a_rate_no_gradient_step_touches_the_target():
+    module = make_learner()
+    before = module.target_network.advantage.bias.detach().clone()
+    module.training_step(make_batch(2), 0)
+    assert torch.equal(module.target_network.advantage.bias, before)

@@ -17,7 +17,7 @@ def test_the_deadline_holds_in_the_prefill_too(tmp_path, here):
     assert answer.returncode == 0, answer.stderr
     result = json.loads((tmp_path / "lightning_logs/version_0/result.json").read_text())
     assert (result["stop_reason"], result["gradient_steps"]) == ("max_seconds", 0)
-    assert 0 < result["env_steps"] < 90_000
+    assert result["env_steps"] < 90_000
 
 
 @pytest.mark.gpu
