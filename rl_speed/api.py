@@ -21,7 +21,7 @@ from typing import Any
 from pytorch_lightning import Callback
 from rich.console import Console
 
-from rl_speed.config import Overrides, as_changes, load_config, merge, validate
+from rl_speed.config import Overrides, as_changes, game_remarks, load_config, merge, validate
 from rl_speed.experience.envs.preprocessing import action_names
 from rl_speed.experience.parts import EnvFactory, NetworkFactory, Parts
 from rl_speed.system.errors import ConfigError, UserError
@@ -89,7 +89,8 @@ def train(
         seed: of networks, exploration, replay and games; None: the preset's.
         max_seconds: give up after this wall time.
         resume: "last", or the folder of a checkpoint or run, to go on from there; it excludes `preset`.
-        env: makes one Gymnasium env with images and discrete actions, to be played instead of a game of ale-py.
+        env: makes one Gymnasium env with images and discrete actions, to be played instead of a game of ale-py; what
+            the preset sets for single games is left out then, and there is no goal but a `stop.reward` that is set.
         network: (K, H, W) and the number of actions -> a network from uint8 [B, K, H, W] to values [B, A].
         callbacks: Lightning callbacks, called after the program's own.
         stop: set from another thread or a signal handler, it ends and saves the run at the next batch.
@@ -112,7 +113,7 @@ def train(
     if seed is not None:
         changes.append({"seed": seed})
     if resume is None:
-        request = _new_run(preset, changes, max_seconds, console)
+        request = _new_run(preset, changes, max_seconds, console, env is not None)
     elif preset is not None:
         raise ConfigError(
             f"config {preset} and resume {resume} exclude each other: a resumed run has its configuration; change its "
@@ -145,14 +146,21 @@ def train(
 
 
 def _new_run(
-    preset: str | Path | None, changes: list[dict[str, Any]], max_seconds: float | None, console: Console
+    preset: str | Path | None,
+    changes: list[dict[str, Any]],
+    max_seconds: float | None,
+    console: Console,
+    own_env: bool,
 ) -> Request:
     if max_seconds is not None:
         changes = [*changes, {"stop": {"max_seconds": float(max_seconds)}}]
     if preset is None:
         preset, reason = default_preset()
         console.print(f"preset {preset}: {reason}", highlight=False)
-    return Request(None, Path(preset).stem, load_config(str(preset), changes))
+    config = load_config(str(preset), changes, own_env)
+    for remark in game_remarks(str(preset), changes, own_env):
+        console.print(remark, highlight=False, markup=False, soft_wrap=True)
+    return Request(None, Path(preset).stem, config)
 
 
 def _checkpoint(resume: str | Path, changes: Sequence[Mapping[str, Any]]) -> Path:

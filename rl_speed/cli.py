@@ -72,7 +72,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of networks, exploration, replay and games.")] = None,
     max_time: Annotated[str | None, typer.Option(help="Give up after this wall time, HH:MM:SS.")] = None,
 ) -> None:
-    """Train until the mean return of the last 100 games reaches 19.5, and fresh games bear it out.
+    """Train until the mean return of the last 100 games reaches the goal (Pong: 19.5), and fresh games bear it out.
 
     Ctrl-C saves the run; `--resume last` goes on with it. The exit status is 0 whether solved or at a limit, 130, 143
     or 129 after Ctrl-C, SIGTERM or SIGHUP, 2 for something that you can put right, 1 for a failure.
@@ -163,7 +163,7 @@ def doctor(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change one field; may be repeated.")] = None,
 ) -> None:
     """Show this machine, and the whole plan of a run here: each choice with its reason."""
-    from rl_speed.config import load_config
+    from rl_speed.config import game_remarks, load_config
     from rl_speed.training.plan import make_plan
 
     console = Console()
@@ -177,12 +177,13 @@ def doctor(
     for name, decision in plan.decisions.items():
         decisions.add_row(name, escape(str(decision.value)), escape(decision.reason))
     console.print(decisions)
+    for remark in game_remarks(preset, list(set_ or [])):
+        console.print(remark, highlight=False, markup=False, soft_wrap=True)
 
 
 def _machine_facts() -> list[tuple[str, str]]:
     """What there is, by name, as text."""
-    from ale_py import roms
-
+    from rl_speed.emulator.games import game_names
     from rl_speed.emulator.nvidia import nvrtc_version
     from rl_speed.system.compiler import CompilerMissingError, find_compiler
     from rl_speed.system.cores import usable_cores
@@ -204,7 +205,7 @@ def _machine_facts() -> list[tuple[str, str]]:
         ("GPU", ", ".join(here["gpus"]) if has_cuda() else "none that works with this torch"),
         ("C++ compiler", compiler),
         ("NVRTC", nvrtc_version() or "none (`pip install 'rl-speed[cuda]'`; for envs.backend = cuda)"),
-        ("games", f"{len(roms.get_all_rom_ids())} in ale-py"),
+        ("games", f"{len(game_names())} of ale-py's can be played"),
         *versions().items(),
     ]
 

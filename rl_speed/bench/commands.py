@@ -48,6 +48,7 @@ def _interrupt() -> None:
 def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[list[Contestant], bool]:
     """The rungs that exist; one sentence for each that does not. All of this machine's ladder if none is named."""
     from rl_speed.bench.contestants import ladder, measured_config, rung
+    from rl_speed.config import game_remarks
     from rl_speed.system.machine import has_cuda
 
     wanted = [rung(name) for name in dict.fromkeys(rungs)] if rungs else ladder(has_cuda())
@@ -64,6 +65,9 @@ def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[l
             is_wrong = True
         else:
             chosen.append(contestant)
+            # A measurement ends with its window, with a goal or without.
+            for remark in game_remarks(contestant.preset or "", [*overrides, "stop.reward=0"]):
+                session.problem(remark)
     return chosen, is_wrong
 
 

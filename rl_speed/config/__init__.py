@@ -4,7 +4,16 @@ A configuration that loads can be run: bad names, types, ranges and combinations
 sentence for each.
 """
 
-from rl_speed.config.loading import Overrides, as_changes, load_config, merge, parse_override, preset_names, validate
+from rl_speed.config.loading import (
+    Overrides,
+    as_changes,
+    game_remarks,
+    load_config,
+    merge,
+    parse_override,
+    preset_names,
+    validate,
+)
 from rl_speed.config.schema import (
     ActorsConfig,
     CheckpointConfig,
@@ -35,6 +44,7 @@ __all__ = [
     "TrainerConfig",
     "UpdateConfig",
     "as_changes",
+    "game_remarks",
     "load_config",
     "merge",
     "parse_override",

@@ -1,22 +1,34 @@
-"""Reads presets and files, lays overrides over them, and validates the whole."""
+"""Reads presets and files, lays overrides over them, and validates the whole.
+
+What a file sets for one game alone stands under `for_game: {pong: ...}` and is laid over that file only where that game
+is played: a preset that was made for Pong does not force Pong's crop, actions or annealing on another game.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
 
 from rl_speed.config.messages import sentence
 from rl_speed.config.rules import check_rules
-from rl_speed.config.schema import RunConfig
+from rl_speed.config.schema import DEFAULT_GAME, RunConfig
 from rl_speed.system.errors import ConfigError
 
 Overrides = Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+
+
+class _Layer(NamedTuple):
+    """One file, or one change: what it sets for every game, and for single ones."""
+
+    general: dict[str, Any]
+    by_game: dict[str, dict[str, Any]]
 
 
 class _Loader(yaml.SafeLoader):
@@ -64,8 +76,8 @@ def _find(source: str, beside: Path) -> Path | None:
         return None
 
 
-def _read_yaml(source: str, beside: Path = Path(), extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """Reads a preset by name or a file by path, with the chain of files that it extends underneath."""
+def _read_layers(source: str, beside: Path = Path(), extended_by: tuple[Path, ...] = ()) -> list[_Layer]:
+    """Reads a preset by name or a file by path; the files that it extends come before it."""
     path = _find(source, beside)
     if path is None:
         near = difflib.get_close_matches(source, preset_names(), n=1)
@@ -83,15 +95,45 @@ def _read_yaml(source: str, beside: Path = Path(), extended_by: tuple[Path, ...]
     if not isinstance(content, dict):
         raise ConfigError(f"config {source!r} must hold keys and values, not a {type(content).__name__}")
     parent = content.pop("extends", None)
+    layer = _Layer(content, _settings_by_game(content.pop("for_game", {}), source))
     if parent is None:
-        return content
+        return [layer]
     chain = (path.resolve(), *extended_by)
     base = _find(parent, path.parent) if isinstance(parent, str) else None
     if not isinstance(parent, str) or (base is not None and base.resolve() in chain):
         raise ConfigError(
             f"config {source!r}: extends = {parent!r} must name another preset or file, and not one that extends this"
         )
-    return merge(_read_yaml(parent, path.parent, chain), content)
+    return [*_read_layers(parent, path.parent, chain), layer]
+
+
+def _settings_by_game(by_game: Any, source: str) -> dict[str, dict[str, Any]]:
+    """The settings of a file for single games: those of games that are not played are checked, too."""
+    where = f"config {source!r}: for_game"
+    if not isinstance(by_game, dict) or not all(isinstance(settings, dict) for settings in by_game.values()):
+        raise ConfigError(f"{where} = {by_game!r} must hold settings by game; write for_game: {{pong: {{envs: ...}}}}")
+    for game, settings in by_game.items():
+        try:
+            RunConfig.model_validate({"envs": {"game": game}})
+            is_other = "game" in RunConfig.model_validate(settings).envs.model_fields_set
+        except ValidationError as error:
+            raise ConfigError(f"{where}.{game}: {sentence(error, RunConfig)}") from None
+        if is_other:
+            raise ConfigError(f"{where}.{game} sets envs.game; leave that out: it is {game}")
+    return by_game
+
+
+def _lay(layers: Sequence[_Layer], game: str | None) -> dict[str, Any]:
+    """The layers as one; of what they set for single games, that of `game` (None: of none)."""
+    content: dict[str, Any] = {}
+    for layer in layers:
+        content = merge(merge(content, layer.general), layer.by_game.get(game or "", {}))
+    return content
+
+
+def _game(layers: Sequence[_Layer]) -> str:
+    envs = _lay(layers, None).get("envs")
+    return str(envs.get("game", DEFAULT_GAME)) if isinstance(envs, dict) else DEFAULT_GAME
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,20 +157,68 @@ def parse_override(text: str) -> dict[str, Any]:
     return _nested(key, value)
 
 
-def load_config(source: str, overrides: Overrides = ()) -> RunConfig:
+def load_config(source: str, overrides: Overrides = (), own_env: bool = False) -> RunConfig:
     """Reads a preset or file and applies overrides.
 
     Args:
         source: name of a preset, or path of a YAML file (which may start with `extends: NAME`).
         overrides: see `as_changes`.
+        own_env: an env of the caller's is played: what is set for single games is left out, the goal included.
 
     Raises:
         ConfigError: with one sentence that names the field, the value and the fix.
     """
-    content = _read_yaml(source)
-    for change in as_changes(overrides):
-        content = merge(content, change)
-    return validate(content)
+    layers = _layers(source, overrides, own_env)
+    return validate(_lay(layers, None if own_env else _game(layers)))
+
+
+def _layers(source: str, overrides: Overrides, own_env: bool) -> list[_Layer]:
+    no_goal = [_Layer({"stop": {"reward": None}}, {})] if own_env else []
+    return [*no_goal, *_read_layers(source), *(_Layer(change, {}) for change in as_changes(overrides))]
+
+
+def game_remarks(source: str, overrides: Overrides = (), own_env: bool = False) -> list[str]:
+    """What a user has to know who plays another game than the preset was made for: no sentence, one or two.
+
+    Args:
+        source, overrides, own_env: as for `load_config`, which takes them.
+    """
+    layers = _layers(source, overrides, own_env)
+    game = None if own_env else _game(layers)
+    config, name = load_config(source, overrides, own_env), game or "an env of your own"
+    made_for = sorted({other for layer in layers for other in layer.by_game} - {game})
+    left_out = sorted({field for other in made_for for field in _left_out(layers, config, game, other)})
+    remarks = []
+    if left_out:
+        remarks.append(
+            f"config {source} sets for {' and '.join(made_for)} alone what does not hold for {name}: "
+            f"{', '.join(left_out)}"
+        )
+    if config.stop.reward is None:
+        limits = ("max_env_steps", "max_gradient_steps", "max_seconds")
+        ends = [f"stop.{limit}" for limit in limits if getattr(config.stop, limit) is not None]
+        remarks.append(
+            f"stop.reward = null: {name} is played without a goal until {' or '.join(ends) or 'Ctrl-C'}; set it to the "
+            f"mean return at which the run is to end"
+        )
+    return remarks
+
+
+def _left_out(layers: Sequence[_Layer], config: RunConfig, game: str | None, other: str) -> Iterator[str]:
+    """Fields that are set for the other game but not for this one, and are something else in its configuration."""
+    there = RunConfig.model_validate(_lay(layers, other))
+    own = set(_fields(layers, game))
+    for field in _fields(layers, other):
+        value = attrgetter(field)
+        if field not in own and value(there) != value(config):
+            yield field
+
+
+def _fields(layers: Sequence[_Layer], game: str | None) -> Iterator[str]:
+    """The names of all that is set for a game alone, as `section.field`."""
+    for layer in layers:
+        for name, value in layer.by_game.get(game or "", {}).items():
+            yield from (f"{name}.{field}" for field in value) if isinstance(value, dict) else (name,)
 
 
 def as_changes(overrides: Overrides) -> list[dict[str, Any]]:

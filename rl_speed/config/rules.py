@@ -40,10 +40,22 @@ def game_has_the_variant(config: RunConfig) -> str | None:
     if envs.is_default_variant:
         return None
     modes, difficulties = _modes_and_difficulties(envs.game)
+    difficulties = sorted({0, *difficulties})  # 0, as it starts, can be had even where ALE does not list it
     for name, value, known in (("mode", envs.mode, modes), ("difficulty", envs.difficulty, difficulties)):
         if value is not None and value not in known:
             return f"envs.{name} = {value} is not one that {envs.game} has; choose one of {known}"
     return None
+
+
+def game_lasts_longer_than_a_step(config: RunConfig) -> str | None:
+    """Else every env step would be cut off, and nothing but first frames would be seen."""
+    envs = config.envs
+    if envs.max_episode_frames > envs.frame_skip:
+        return None
+    return (
+        f"envs.max_episode_frames = {envs.max_episode_frames} ends a game within its first env step of "
+        f"envs.frame_skip = {envs.frame_skip} frames; raise it to more than that"
+    )
 
 
 def frame_keeps_rows(config: RunConfig) -> str | None:
@@ -252,6 +264,7 @@ def every_network_acts(config: RunConfig) -> str | None:
 RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     backend_plays_the_variant,
     game_has_the_variant,
+    game_lasts_longer_than_a_step,
     convolutions_have_equal_lists,
     convolutions_have_sizes,
     fused_kernel_is_whole_blocks,

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import difflib
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rl_speed.emulator.actions import ACTION_NAMES
+from rl_speed.emulator.games import game_names
+
+# Mean returns that are said to solve a game; no other game has a goal of its own.
+GOALS = {"pong": 19.5}
+DEFAULT_GAME = "pong"
 
 
 class Section(BaseModel):
@@ -23,7 +28,7 @@ class Section(BaseModel):
 class EnvsConfig(Section):
     """The game, how it is shown to the network, and how many copies of it run in one process."""
 
-    game: str = Field("pong", description="ALE game in snake_case, e.g. pong, ms_pacman")
+    game: str = Field(DEFAULT_GAME, description="ALE game in snake_case, e.g. pong, ms_pacman")
     backend: Literal["classic", "ale_vector", "native", "cuda"] = Field(
         "ale_vector",
         description="classic: one Python env at a time; ale_vector: ale-py's C++ vector env; native: our own emulator; "
@@ -32,7 +37,9 @@ class EnvsConfig(Section):
     mode: int | None = Field(
         None, ge=0, description="of the game, one that it has (not with ale_vector); none: its default"
     )
-    difficulty: int = Field(0, ge=0, le=3, description="1: left switch at A, 2: right, 3: both (not with ale_vector)")
+    difficulty: int = Field(
+        0, ge=0, le=3, description="0: as ale-py starts; 1: left switch at A, 2: right, 3: both (not with ale_vector)"
+    )
     count: int = Field(1, ge=1, le=65_536, description="envs stepped together in one process")
     threads: int = Field(0, ge=0, le=1024, description="threads of the vector env; 0: chosen from the cores")
     actions: Literal["minimal", "full"] | Annotated[tuple[str, ...], Field(strict=False)] = Field(
@@ -62,9 +69,12 @@ class EnvsConfig(Section):
     def _known_game(cls, game: str) -> str:
         from ale_py import roms
 
-        known = roms.get_all_rom_ids()
+        shipped = roms.get_all_rom_ids()
+        known = [name for name in shipped if name in game_names()]
         if game in known:
             return game
+        if game in shipped:
+            raise ValueError("is a ROM that ale-py ships but cannot play with one player; choose another, e.g. pong")
         near = difflib.get_close_matches(game.lower().replace("-", "_"), known, n=3) or ["pong", "breakout"]
         raise ValueError(f"is not a game of ale-py; did you mean {' or '.join(near)}?")
 
@@ -92,7 +102,7 @@ class EnvsConfig(Section):
 
     @property
     def is_default_variant(self) -> bool:
-        """Whether the game is played in its default mode at difficulty 0."""
+        """Whether the game is played as ale-py's vector env plays it: in its default mode, with the switches at B."""
         return self.mode is None and self.difficulty == 0
 
 
@@ -221,7 +231,9 @@ class StopConfig(Section):
     """When the run ends."""
 
     reward: float | None = Field(
-        19.5, description="mean raw return of the last `window_episodes` training episodes; none: no goal"
+        None,
+        description="goal: mean raw return of the last `window_episodes` training episodes (default: 19.5 for pong, "
+        "none for other games); none: only a limit ends the run",
     )
     window_episodes: int = Field(
         100, ge=1, le=100_000, description="episodes in that mean; one for each env where those are more"
@@ -287,6 +299,15 @@ class RunConfig(Section):
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)
     trainer: TrainerConfig = Field(default_factory=TrainerConfig)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _goal_of_the_game(cls, content: Any) -> Any:
+        """A goal that nothing is said of is the game's."""
+        envs, stop = (content.get(name, {}) if isinstance(content, dict) else None for name in ("envs", "stop"))
+        if not (isinstance(envs, dict) and isinstance(stop, dict)) or "reward" in stop:
+            return content
+        return {**content, "stop": {**stop, "reward": GOALS.get(str(envs.get("game", DEFAULT_GAME)))}}
 
     @property
     def total_envs(self) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rl_speed.config import load_config, preset_names
+from rl_speed.config import game_remarks, load_config, preset_names
 from rl_speed.config.loading import configs_directory
 from rl_speed.system.errors import ConfigError
 
@@ -77,6 +77,11 @@ def test_a_configuration_survives_its_own_dump():
         ("envs:\n  count: 0", "envs.count = 0"),
         ("seed: 1\nseed: 2", "'seed' stands twice"),
         ("1: 2", "key 1 is not a text"),
+        ("for_game: 3", "for_game = 3 must hold settings by game"),
+        ("for_game: {pong: 3}", "must hold settings by game"),
+        ("for_game: {pogn: {seed: 1}}", "for_game.pogn: envs.game = 'pogn' .* did you mean pong"),
+        ("for_game: {breakout: {envs: {crop: 1}}}", "for_game.breakout: unknown key envs.crop"),
+        ("for_game: {breakout: {envs: {game: pong}}}", "for_game.breakout sets envs.game"),
     ],
 )
 def test_bad_files_get_one_sentence(tmp_path, text, part):
@@ -134,3 +139,58 @@ def test_a_user_file_may_extend_a_preset(tmp_path):
 
 def test_the_folder_of_presets_is_found():
     assert (configs_directory() / "baseline.yaml").is_file()
+
+
+TWO_GAMES = """
+extends: fast_cpu
+envs: {crop_bottom: 7}
+for_game:
+  pong: {envs: {crop_top: 10}}
+  breakout: {stop: {reward: 30}, envs: {crop_top: 3}}
+"""
+
+
+@pytest.fixture
+def two_games(tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text(TWO_GAMES)
+    return str(path)
+
+
+def test_what_holds_for_a_game_alone_is_laid_over_its_own_file(two_games):
+    pong = load_config(two_games)
+    # A file that extends another has the last word, in general and for a game.
+    assert (pong.envs.crop_top, pong.envs.crop_bottom, pong.envs.actions) == (10, 7, ("NOOP", "RIGHT", "LEFT"))
+    assert pong.update.anneal_returns == (8, 19.5)
+    breakout = load_config(two_games, ["envs.game=breakout"])
+    assert (breakout.envs.crop_top, breakout.envs.crop_bottom, breakout.envs.actions) == (3, 7, "minimal")
+    assert (breakout.stop.reward, breakout.update.anneal_returns) == (30, None)
+    other = load_config(two_games, ["envs.game=seaquest"])
+    assert (other.envs.crop_top, other.envs.crop_bottom, other.stop.reward) == (0, 7, None)
+
+
+def test_what_is_set_with_an_override_holds_for_any_game(two_games):
+    changes = ["envs.game=breakout", "envs.crop_top=5", "stop.reward=1", "envs.max_pool=false"]
+    config = load_config(two_games, changes)
+    assert (config.envs.crop_top, config.stop.reward, config.envs.max_pool) == (5, 1, False)
+
+
+def test_an_env_of_the_callers_own_has_nothing_of_a_games(two_games):
+    config = load_config(two_games, own_env=True)
+    assert (config.envs.crop_top, config.envs.crop_bottom, config.stop.reward) == (0, 7, None)
+    assert load_config("fast_cpu", {"stop.reward": 5}, own_env=True).stop.reward == 5
+
+
+def test_the_user_hears_what_is_left_out(two_games):
+    assert game_remarks("fast_cpu") == []
+    assert game_remarks("fast_cpu", ["stop.reward=null"])[0].startswith("stop.reward = null: pong is played without a")
+    (left_out,) = game_remarks("fast_cpu", ["envs.game=breakout", "envs.crop_top=14", "stop.reward=30"])
+    assert "for pong alone what does not hold for breakout: envs.actions, envs.crop_bottom" in left_out
+    assert "update.anneal_returns" in left_out
+    assert "crop_top" not in left_out
+    (left_out,) = game_remarks(two_games, ["envs.game=breakout"])
+    assert "envs.actions" in left_out
+    assert "crop" not in left_out
+    left_out, no_goal = game_remarks("fast_cpu", ["stop.max_seconds=9.5"], own_env=True)
+    assert "envs.crop_top" in left_out
+    assert "an env of your own is played without a goal until stop.max_seconds" in no_goal

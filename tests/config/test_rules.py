@@ -16,10 +16,24 @@ CASES = {
         ],
     ),
     rules.game_has_the_variant: (
-        [{}, {"envs": {"game": "pong", "mode": 1, "difficulty": 3}}],
+        [
+            {},
+            {"envs": {"game": "pong", "mode": 1, "difficulty": 3}},
+            {"envs": {"game": "backgammon", "mode": 0, "difficulty": 0}},
+        ],
         [
             ({"envs": {"game": "pong", "mode": 2}}, ["envs.mode = 2", "pong", "[0, 1]"]),
             ({"envs": {"game": "breakout", "difficulty": 2}}, ["envs.difficulty = 2", "breakout", "[0, 1]"]),
+            ({"envs": {"game": "backgammon", "difficulty": 1}}, ["envs.difficulty = 1", "backgammon", "[0, 3]"]),
+        ],
+    ),
+    rules.game_lasts_longer_than_a_step: (
+        [{}, {"envs": {"max_episode_frames": 5, "frame_skip": 4}}],
+        [
+            (
+                {"envs": {"max_episode_frames": 4, "frame_skip": 4}},
+                ["envs.max_episode_frames = 4", "envs.frame_skip = 4", "raise it"],
+            )
         ],
     ),
     rules.convolutions_have_equal_lists: (

@@ -10,7 +10,7 @@ from ale_py import ALEInterface, LoggerMode
 from ale_py.env import AtariEnv
 from torch import Tensor
 
-from rl_speed.config import EnvsConfig
+from rl_speed.config import ACTION_NAMES, EnvsConfig
 from rl_speed.experience.envs.journal import SeedJournal
 from rl_speed.experience.envs.preprocessing import action_indices, resize_and_crop
 from rl_speed.records import EnvStep
@@ -24,29 +24,31 @@ class ClassicEnv:
     """One game on Gymnasium's AtariEnv, frame by frame.
 
     The order of events is that of ale-py's AtariVectorEnv, so that both give the same observations: at the start
-    FIRE (where the game has it) and then no-ops; the last two frames of a step are captured unless the game ends
-    before. Sticky actions agree too, since the emulator gets the same seed.
+    FIRE (where the game has it) and then no-ops; the last two frames of a step are captured (the last alone without
+    max_pool, or where a step has only one) unless the game ends before. Sticky actions agree too, since the emulator
+    gets the same seed.
 
     Source: Mnih et al. 2015, Methods, "Preprocessing"; Machado et al. 2018, section 5.
     """
 
     def __init__(self, config: EnvsConfig) -> None:
         self._config = config
-        use_full, self._action_indices = action_indices(config, self._minimal_names(config.game))
+        minimal = self._minimal_names(config.game)
+        use_full, indices = action_indices(config, minimal)
+        names = list(ACTION_NAMES) if use_full else minimal
+        # Steps take numbers of the full set: not every minimal one has the NOOP with which a game starts.
+        self._actions = [ACTION_NAMES.index(names[index]) for index in indices]
         self.emulator = AtariEnv(
             game=config.game,
             mode=config.mode,
-            difficulty=config.difficulty,
+            difficulty=config.difficulty or None,  # not every game can be asked for 0, and each starts with it
             obs_type="grayscale",
             frameskip=1,
             repeat_action_probability=config.sticky_probability,
-            full_action_space=use_full,
+            full_action_space=True,
         )
-        names = [action.name for action in self.emulator.ale.getMinimalActionSet()]
-        if use_full:
-            names = [action.name for action in self.emulator.ale.getLegalActionSet()]
-        self._fire = names.index("FIRE") if config.fire_on_reset and "FIRE" in names else None
-        self.num_actions = len(self._action_indices)
+        self._fires = config.fire_on_reset and "FIRE" in names
+        self.num_actions = len(indices)
         self.lives = 0
         self._noop_generator = np.random.MT19937()
         self._elapsed_frames = 0
@@ -69,13 +71,13 @@ class ClassicEnv:
             self._noop_generator._legacy_seeding(seed)
         screen, info = self.emulator.reset()
         noops = 0
-        if self._fire is not None:
-            screen, _, _, _, info = self.emulator.step(self._fire)
+        if self._fires:
+            screen, _, _, _, info = self.emulator.step(ACTION_NAMES.index("FIRE"))
         if self._config.noop_max > 0:
             draw = (int(self._noop_generator.random_raw()) * self._config.noop_max) >> 32
-            noops = max(draw - (self._fire is not None), 0)
+            noops = max(draw - self._fires, 0)
         for _ in range(noops):
-            screen, _, is_over, _, info = self.emulator.step(0)
+            screen, _, is_over, _, info = self.emulator.step(ACTION_NAMES.index("NOOP"))
             if is_over:
                 screen, info = self.emulator.reset()
         self._elapsed_frames = 0
@@ -91,13 +93,15 @@ class ClassicEnv:
             screens: if given, every frame's RGB screen [height, 160, 3] is added to it.
 
         Returns:
-            frame uint8 [H, W], raw reward, terminated, truncated.
+            frame uint8 [H, W], raw reward, terminated, truncated. At the end of a game the frame is that of the step
+            before.
         """
         config = self._config
+        wanted = min(2 if config.max_pool else 1, config.frame_skip)
         reward, is_over, is_late = 0.0, False, False
         captures: list[UInt8Array] = []
         for step in range(config.frame_skip):
-            screen, frame_reward, is_over, _, info = self.emulator.step(self._action_indices[action])
+            screen, frame_reward, is_over, _, info = self.emulator.step(self._actions[action])
             reward += float(frame_reward)
             self.lives = int(info["lives"])
             self._elapsed_frames += 1
@@ -106,12 +110,10 @@ class ClassicEnv:
             is_late = self._elapsed_frames >= config.max_episode_frames
             if is_over or is_late:
                 break
-            if step >= config.frame_skip - (2 if config.max_pool else 1):
+            if step >= config.frame_skip - wanted:
                 captures.append(screen)
-        if len(captures) == 2:
-            self._capture = np.maximum(captures[0], captures[1])
-        elif captures and not config.max_pool:
-            self._capture = captures[0]
+        if len(captures) == wanted:
+            self._capture = np.maximum(captures[0], captures[-1])
         frame = resize_and_crop(self._capture, config)
         return frame, reward, bool(is_over), bool(is_late and not is_over)
 

@@ -32,6 +32,15 @@ AGREEMENT = [
     {"game": "breakout", "max_episode_frames": 900},
     {"game": "space_invaders", "fire_on_reset": False, "actions": "full", "frame_skip": 3},
     {"game": "ms_pacman", "actions": ("NOOP", "UP", "DOWN", "LEFT", "RIGHT")},
+    {"game": "backgammon", "max_episode_frames": 120},  # no NOOP among its actions, no difficulty 0
+]
+
+
+# Every way in which the frames of a step become one, over ends and time limits.
+FRAMES = [
+    {"frame_skip": skip, "max_pool": pool, "max_episode_frames": 151, "noop_max": 8}
+    for skip in (1, 2, 3)
+    for pool in (True, False)
 ]
 
 

@@ -16,9 +16,15 @@ from tests.emulator.factory import simulated
 
 
 @pytest.mark.slow
-def test_the_env_gives_what_the_cpus_does():
+@pytest.mark.parametrize("frames", [{}, {"frame_skip": 1}, {"frame_skip": 2, "max_pool": False}], ids=str)
+def test_the_env_gives_what_the_cpus_does(frames):
     config = EnvsConfig(
-        game="breakout", crop_top=10, actions=("NOOP", "RIGHT", "LEFT", "FIRE"), max_episode_frames=150, noop_max=4
+        game="breakout",
+        crop_top=10,
+        actions=("NOOP", "RIGHT", "LEFT", "FIRE"),
+        max_episode_frames=150,
+        noop_max=4,
+        **frames,
     )
     ours = CudaVectorEnv(config, 2, SeedJournal(2, 4, None), simulated(find_game("breakout")))
     other = NativeVectorEnv(config, 2, SeedJournal(2, 4, None), threads=1)

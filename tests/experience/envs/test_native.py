@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.experience.envs.agreement import AGREEMENT, agree
+from tests.experience.envs.agreement import AGREEMENT, FRAMES, agree
 
 
 # Our own emulator never starts a game from a fresh seed: it can save its consoles.
@@ -43,3 +43,12 @@ def test_own_emulator_and_vector_backend_give_the_same(settings):
 )
 def test_modes_and_difficulties_are_ale_pys(settings):
     agree(("classic", "native"), settings, can_resume=False)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [FRAMES[0], *(pytest.param(settings, marks=pytest.mark.slow) for settings in FRAMES[1:])],
+    ids=str,
+)
+def test_frames_of_a_step_become_one_as_ale_py_does_it(settings):
+    agree(("ale_vector", "native"), settings, can_resume=False)
