@@ -238,7 +238,7 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder with a bench.json
     content = read_report(folder)
     console = Console()
     print_report(content, console)
-    target = write_report(folder if folder.is_dir() else folder.parent, content)
+    target = write_report(folder if folder.is_dir() else folder.parent, content, with_record=False)
     console.print(f"report: {target / 'bench.html'}", highlight=False, soft_wrap=True, markup=False)
 
 

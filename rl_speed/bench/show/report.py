@@ -86,8 +86,13 @@ def csv_text(content: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
-def write_report(folder: Path, content: dict[str, Any]) -> Path:
+def write_report(folder: Path, content: dict[str, Any], with_record: bool = True) -> Path:
     """Writes bench.json, .csv, .md and .html; into a temporary folder if `folder` has become unwritable.
+
+    Args:
+        folder: of the bench.
+        content: see `Session.content`.
+        with_record: whether bench.json is written; what was recorded stays as it is when a report is made anew.
 
     Returns:
         the folder that holds them.
@@ -95,7 +100,8 @@ def write_report(folder: Path, content: dict[str, Any]) -> Path:
     for place in (folder, None):
         try:
             target = place or Path(tempfile.mkdtemp(prefix="rl_speed_bench_"))
-            write_whole(target / JSON_FILE, content)
+            if with_record:
+                write_whole(target / JSON_FILE, content)
             (target / "bench.csv").write_text(csv_text(content), encoding="utf-8")
             (target / "bench.md").write_text(markdown(content), encoding="utf-8")
             (target / "bench.html").write_text(page(content), encoding="utf-8")

@@ -9,10 +9,12 @@ from rl_speed.bench.measure import stages
 from rl_speed.bench.show import history
 from rl_speed.config import load_config
 from rl_speed.learner.gradient import Gradient
+from rl_speed.training import plan
+from rl_speed.training.probe import Probe, Variant
 from tests.command_line import call
 
 
-@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("shards", [1, "auto"])
 def test_the_update_that_is_timed_is_that_of_training(tiny_file, tmp_path, monkeypatch, shards):
     """In the parts of the run's plan, on a thread each, with a step of the optimizer after every gradient."""
     parts, optimizer_steps, timed = [], [], []
@@ -32,12 +34,20 @@ def test_the_update_that_is_timed_is_that_of_training(tiny_file, tmp_path, monke
         timed.append(parts[before:])
         return 1.0
 
+    # Asked a second time, the probe would choose otherwise: what counts is the plan of the run as it is.
+    answers = iter([2, 1, 1])
+
+    def probe(config, parts, threads):
+        return Probe(Variant("fp32", False, next(answers)), {}, 0.1), False
+
+    monkeypatch.setattr(plan, "kept_probe", probe)
     monkeypatch.setattr(Gradient, "_part", part)
     monkeypatch.setattr(torch.optim.Adam, "step", step)
     monkeypatch.setattr(stages, "_seconds_per_call", one_call)
     monkeypatch.setattr(stages, "_end_to_end", lambda *arguments: {"unit": "env steps/s", "median": 1.0})
     config = load_config(tiny_file, [f"update.shards={shards}"])
     record = stages.measure_stages(config, "tiny", 0.01, 1, tmp_path / "log")
+    shards = 2 if shards == "auto" else shards
     assert record["plan"]["decisions"]["update.shards"]["value"] == shards
     *others, update = timed  # env step, act, append, sample, update
     assert others == [[]] * 4
