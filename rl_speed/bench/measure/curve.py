@@ -54,6 +54,7 @@ def run_with_curve(config: RunConfig, preset: str, console: Console, announce: C
     )  # fmt: skip
     return {
         **{name: result[name] for name in kept},
+        "failed_confirmations": result.get("failed_confirmations", []),
         "curve": thin(recorder.points),
         "preset": Path(preset).stem,
         "stop_reward": config.stop.reward,
