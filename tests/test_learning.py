@@ -12,6 +12,8 @@ RUN = {
     "update": {
         "batch_size": 32, "learning_rate": 3e-3, "env_steps_per_gradient_step": 4.0, "gradient_steps_per_batch": 4,
         "target_sync_gradient_steps": 20, "threads": 1,
+        # Smaller steps at the end: the greedy policy that is judged must not be caught in a swing.
+        "final_learning_rate": 1e-4, "anneal_gradient_steps": 800,
     },
     "exploration": {"epsilon_end": 0.15, "decay_env_steps": 3000},
     "stop": {"window_episodes": 50, "reward": 100.0, "max_gradient_steps": 800, "confirm_episodes": 0},
@@ -23,10 +25,7 @@ EVERYTHING = {
     "network": {"dueling": True, "standardise": True, "normalise": True},
     "update": {"double": True, "loss": "huber"},
 }
-WITH_ACTORS = {
-    "envs": {"count": 2},
-    "actors": {"kind": "subprocess", "count": 2, "rollout_env_steps": 2},
-}
+WITH_ACTORS = {"actors": {"kind": "subprocess", "rollout_env_steps": 2}}
 
 
 VARIANTS = {"plain": {}, "everything": EVERYTHING, "actors": WITH_ACTORS}
