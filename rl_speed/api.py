@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from rl_speed.config import Overrides, as_changes, load_config, merge, validate
 from rl_speed.experience.envs.preprocessing import action_names
 from rl_speed.experience.parts import EnvFactory, NetworkFactory, Parts
 from rl_speed.system.errors import ConfigError, UserError
+from rl_speed.system.output import patient
 from rl_speed.training.agent import Agent
 from rl_speed.training.checkpoint.folders import find_last, resolve
 from rl_speed.training.checkpoint.random_state import random_state, set_random_state
@@ -31,6 +34,7 @@ from rl_speed.training.checkpoint.resuming import Request, resume_config
 from rl_speed.training.evaluation import Evaluation, Protocol, play_games
 from rl_speed.training.fit import fit
 from rl_speed.training.plan import default_preset
+from rl_speed.training.progress import games_bar
 from rl_speed.training.video import record_video
 
 
@@ -39,12 +43,12 @@ class Result:
     """How a run ended.
 
     Attributes:
-        solved: the mean return of the last 100 training games reached the goal.
-        stop_reason: solved, interrupted, or the limit that was reached.
-        seconds: wall time, the confirmation not included.
+        solved: the mean return of the last 100 training games reached the goal, and the confirmation bore it out.
+        stop_reason: solved, not_confirmed, interrupted, or the limit that was reached.
+        seconds: wall time, confirmations not included.
         env_steps, gradient_steps, episodes: counts of the run.
         avg_reward: mean return of the last 100 training games; None before the first one.
-        confirmation: mean, std, min and max over fresh games; None if there was none.
+        confirmation: mean, std, min and max over fresh games; None without one that bore the goal out.
         directory: the run's folder.
         checkpoint: the last one; None if none was written.
         content: all of result.json (docs/metrics.md).
@@ -75,6 +79,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     stop: threading.Event | None = None,
     verbose: bool = False,
+    started: float | None = None,
 ) -> Result:
     """Trains until the goal, a limit or an interrupt, as `rl-speed train` does.
 
@@ -89,6 +94,7 @@ def train(
         callbacks: Lightning callbacks, called after the program's own.
         stop: set from another thread or a signal handler, it ends and saves the run at the next batch.
         verbose: print what the command line prints.
+        started: moment of `time.monotonic` from which `max_seconds` and the run's time count; None: this call.
 
     Returns:
         the result.
@@ -100,7 +106,8 @@ def train(
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise UserError("rl_speed.train was called while a process of its own imported the script")
-    console = Console(quiet=not verbose)
+    started = time.monotonic() if started is None else started
+    console = Console(quiet=not verbose, file=patient(sys.stdout))
     changes = as_changes(overrides)
     if seed is not None:
         changes.append({"seed": seed})
@@ -116,16 +123,7 @@ def train(
         console.print(f"resuming {folder}", highlight=False, markup=False, soft_wrap=True)
         request = resume_config(folder, changes, max_seconds)
     with _unchanged():
-        outcome = fit(
-            request.config,
-            request.preset,
-            request.folder,
-            console,
-            callbacks,
-            Parts(env, network),
-            stop,
-            request.kept,
-        )
+        outcome = fit(request, console, callbacks, Parts(env, network), stop, started)
     result = outcome.result
     names = (
         "solved",
@@ -174,6 +172,7 @@ def evaluate(
     *,
     env: EnvFactory | None = None,
     network: NetworkFactory | None = None,
+    verbose: bool = False,
 ) -> Evaluation:
     """Plays full games with frozen weights: on ale-py, or on the caller's own env if the run was trained on one.
 
@@ -183,6 +182,7 @@ def evaluate(
         epsilon: share of random actions.
         seed: of the games and of these.
         env, network: those that the run was trained with, if it was.
+        verbose: show on standard error how far the games are.
 
     Returns:
         returns and lengths of the games, with `mean` and `std`.
@@ -197,7 +197,9 @@ def evaluate(
     parts = Parts(env, network)
     with _unchanged():
         trained, config = load_network(resolve(Path(checkpoint)), parts)
-        outcome = play_games(trained, config, Protocol(episodes, epsilon, seed), parts)
+        console = Console(quiet=not verbose, file=patient(sys.stderr))
+        with games_bar(console, "evaluating", episodes) as on_step:
+            outcome = play_games(trained, config, Protocol(episodes, epsilon, seed), parts, None, on_step)
     assert outcome is not None  # nobody stops it
     return outcome
 

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +20,9 @@ from rich.table import Table
 
 from rl_speed.bench.commands import bench_app
 from rl_speed.emulator.commands import emulator_app
-from rl_speed.system.errors import ActorError, ConfigError, UserError
+from rl_speed.system.errors import ActorError, ConfigError, EndedBeforeStartError, UserError
 from rl_speed.system.json_file import check_json_path, write_json
+from rl_speed.system.output import make_streams_patient
 
 app = typer.Typer(
     help="Train a DQN on Atari as fast as this machine can, and see which speed-up paid.",
@@ -55,6 +57,7 @@ def _default_preset(console: Console) -> str:
 
 @app.command()
 def train(
+    context: typer.Context,
     config: Annotated[
         str | None,
         typer.Option(help="Preset or path of a YAML file. Default: fast_gpu where CUDA works, else fast_cpu."),
@@ -69,10 +72,10 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed of networks, exploration, replay and games.")] = None,
     max_time: Annotated[str | None, typer.Option(help="Give up after this wall time, HH:MM:SS.")] = None,
 ) -> None:
-    """Train until the mean return of the last 100 games reaches 19.5.
+    """Train until the mean return of the last 100 games reaches 19.5, and fresh games bear it out.
 
-    Ctrl-C saves the run; `--resume last` goes on with it. The exit status is 0 whether solved or at a limit, 130 or
-    143 after Ctrl-C or SIGTERM, 2 for something that you can put right, 1 for a failure.
+    Ctrl-C saves the run; `--resume last` goes on with it. The exit status is 0 whether solved or at a limit, 130, 143
+    or 129 after Ctrl-C, SIGTERM or SIGHUP, 2 for something that you can put right, 1 for a failure.
     """
     import threading
 
@@ -84,7 +87,21 @@ def train(
     quiet_lightning()
     stop = threading.Event()
     with stop_on_signals(stop) as received:
-        api.train(config, list(set_ or []), seed=seed, max_seconds=max_seconds, resume=resume, stop=stop, verbose=True)
+        try:
+            api.train(
+                config,
+                list(set_ or []),
+                seed=seed,
+                max_seconds=max_seconds,
+                resume=resume,
+                stop=stop,
+                verbose=True,
+                started=context.obj,
+            )
+        except EndedBeforeStartError as error:
+            if "signal" not in received:
+                raise
+            typer.echo(str(error), err=True)
     if "signal" in received:
         raise typer.Exit(128 + received["signal"])
 
@@ -105,7 +122,7 @@ def evaluate(
     folder = resolve(checkpoint)
     check_json_path(json_path)
     game = read_config(folder).envs.game
-    outcome = api.evaluate(folder, episodes, epsilon, seed)
+    outcome = api.evaluate(folder, episodes, epsilon, seed, verbose=True)
     summary = outcome.summary()
     typer.echo(
         f"{game}: mean {summary['mean']:.2f} +- {summary['std']:.2f}, min {summary['min']:g}, "
@@ -217,9 +234,11 @@ def main() -> None:
     # Before torch is loaded: threads that wait for others of their team give the core away instead of spinning on it,
     # so that runs side by side do not stop each other (docs/notebook.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    started = time.monotonic()  # what a run's time counts from
+    make_streams_patient()
     _show_log()
     try:
-        app()
+        app(obj=started)
     except UserError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)

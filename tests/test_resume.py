@@ -10,7 +10,9 @@ from rich.console import Console
 from rl_speed.config import merge, validate
 from rl_speed.training.checkpoint.folders import find_last, list_checkpoints
 from rl_speed.training.checkpoint.reading import read_config, read_experience, read_model
+from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.fit import fit
+from rl_speed.training.run_folder import run_of
 from tests.conftest import TINY
 
 # Games of 25 env steps, so that many end, and fresh seeds in between.
@@ -44,7 +46,10 @@ def run(directory, gradient_steps, resume=None, **changes):
     content = merge(merge(TINY, RUN), {"stop": {"max_gradient_steps": gradient_steps}})
     content = merge(content, {"logging": {"directory": str(directory)}})
     config = validate(merge(content, changes))
-    return fit(config, "test", resume, Console(file=io.StringIO()))
+    request = Request(None, "test", config)
+    if resume is not None:
+        request = Request(resume, "test", config, read_model(resume)["rl_speed"]["kept"], run_of(resume))
+    return fit(request, Console(file=io.StringIO()))
 
 
 def assert_equal(first, second, path=""):
@@ -121,12 +126,12 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
 
 
 def test_result_and_configuration_lie_in_the_runs_folder(tmp_path):
-    outcome = run(tmp_path, 20, stop={"confirm_episodes": 2, "reward": -20.0, "max_env_steps": 400})
+    outcome = run(tmp_path, 5000, stop={"confirm_episodes": 2, "reward": -21.0})
     result = json.loads((outcome.directory / "result.json").read_text())
     assert set(result) >= {
         "solved", "stop_reason", "seconds", "env_steps", "frames", "gradient_steps", "episodes", "avg_reward",
         "clocks", "env_steps_per_second", "time_shares", "confirmation", "checkpoint", "config", "preset", "seed",
-        "versions", "machine",
+        "failed_confirmations", "versions", "machine",
     }  # fmt: skip
     assert result["frames"] == 4 * result["env_steps"]
     assert set(result["clocks"]) == {"mean100_18", "ema_17", "mean100_19_5"}

@@ -54,15 +54,20 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in configs_directory().glob("*.yaml"))
 
 
-def _read_yaml(source: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Reads a preset by name or a file by path, with the chain of files that it extends underneath."""
+def _find(source: str, beside: Path) -> Path | None:
+    """A preset by name, or a file by path, which may be relative to a folder."""
     by_name = configs_directory() / f"{source}.yaml"
     try:
-        path = by_name if by_name.is_file() else Path(source)
-        is_file = path.is_file()
-    except (OSError, ValueError):  # longer than a path can be, or with a null byte
-        is_file = False
-    if not is_file:
+        path = by_name if by_name.is_file() else beside / Path(source).expanduser()
+        return path if path.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # longer than a path can be, with a null byte, or of nobody's home
+        return None
+
+
+def _read_yaml(source: str, beside: Path = Path(), extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Reads a preset by name or a file by path, with the chain of files that it extends underneath."""
+    path = _find(source, beside)
+    if path is None:
         near = difflib.get_close_matches(source, preset_names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"use a file's path or one of {', '.join(preset_names())}"
         raise ConfigError(f"config {source!r} is neither a preset nor a file; {hint}")
@@ -80,11 +85,13 @@ def _read_yaml(source: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]
     parent = content.pop("extends", None)
     if parent is None:
         return content
-    if not isinstance(parent, str) or parent in (source, *extended_by):
+    chain = (path.resolve(), *extended_by)
+    base = _find(parent, path.parent) if isinstance(parent, str) else None
+    if not isinstance(parent, str) or (base is not None and base.resolve() in chain):
         raise ConfigError(
             f"config {source!r}: extends = {parent!r} must name another preset or file, and not one that extends this"
         )
-    return merge(_read_yaml(parent, (source, *extended_by)), content)
+    return merge(_read_yaml(parent, path.parent, chain), content)
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

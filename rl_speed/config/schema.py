@@ -173,7 +173,7 @@ class UpdateConfig(Section):
     double: bool = Field(False, description="the online network chooses the next action (van Hasselt 2016)")
     target_sync_gradient_steps: int = Field(1000, ge=1, description="gradient steps between hard target syncs")
     target_sync_rate: float | None = Field(
-        None, gt=0, le=1, description="soft sync instead: share of the online weights taken per batch"
+        None, gt=0, le=1, description="soft sync instead: share of the online weights taken per gradient step"
     )
     precision: Literal["fp32", "bf16", "auto"] = Field(
         "fp32", description="bf16: autocast to bfloat16; auto: the faster one, measured on this machine"
@@ -215,13 +215,25 @@ class ExplorationConfig(Section):
 class StopConfig(Section):
     """When the run ends."""
 
-    reward: float = Field(19.5, description="mean raw return of the last `window_episodes` training episodes")
-    window_episodes: int = Field(100, ge=1, le=100_000, description="episodes in that mean")
+    reward: float | None = Field(
+        19.5, description="mean raw return of the last `window_episodes` training episodes; none: no goal"
+    )
+    window_episodes: int = Field(
+        100, ge=1, le=100_000, description="episodes in that mean; one for each env where those are more"
+    )
     max_env_steps: int | None = Field(None, ge=1, description="give up after this many env steps")
     max_gradient_steps: int | None = Field(None, ge=1, description="give up after this many gradient steps")
-    max_seconds: float | None = Field(None, gt=0, description="give up after this wall time")
-    confirm_episodes: int = Field(30, ge=0, le=10_000, description="games of the confirmation; 0: none")
+    max_seconds: float | None = Field(
+        None, gt=0, description="give up after this wall time, from the start of the program on"
+    )
+    confirm_episodes: int = Field(
+        30, ge=0, le=10_000, description="fresh games whose mean has to reach the goal too; 0: none"
+    )
     confirm_epsilon: float = Field(0.01, ge=0, le=1, description="epsilon of the confirmation")
+    confirm_attempts: int = Field(
+        10, ge=1, le=1000, description="confirmations below the goal after which the run ends unsolved"
+    )
+    confirm_unsolved: bool = Field(False, description="play those games also where the run ended without its goal")
 
 
 class CheckpointConfig(Section):

@@ -11,13 +11,17 @@ import hashlib
 import logging
 import os
 import platform
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rl_speed.system.compiler import CompilerMissingError, compiler_version, find_compiler
-from rl_speed.system.errors import UserError
+from rl_speed.system.durable import sync_file
+from rl_speed.system.ending import Ending
+from rl_speed.system.errors import EndedBeforeStartError, UserError
 from rl_speed.system.machine import processor, processor_flags
 
 SOURCE = Path(__file__).parent / "source"
@@ -34,7 +38,7 @@ FLAGS = (
     "-fno-strict-aliasing",
     "-march=native",
 )
-
+LOOK_SECONDS = 0.2  # between two looks at whether the run has to end
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -87,6 +91,7 @@ def library_path(
     extra_flags: tuple[str, ...] = (),
     main: str = "batch.cpp",
     subject: str = "the emulator",
+    ending: Ending | None = None,
 ) -> Path:
     """The library for a game, compiled now or found in the cache.
 
@@ -96,8 +101,10 @@ def library_path(
         extra_flags: for the compiler, after the usual ones.
         main: the file of source/ that is compiled.
         subject: what is compiled, for the line in the log.
+        ending: when compiling has to end unfinished; by default never.
 
     Raises:
+        EndedBeforeStartError: it had to end unfinished.
         EmulatorUnavailableError: there is no C++ compiler that can compile it, or the cache cannot be written.
     """
     try:
@@ -123,21 +130,46 @@ def library_path(
     library = cache_folder() / f"{digest}.so"
     if not os.path.exists(library):
         _LOGGER.info("compiling %s; this is kept in %s", subject, cache_folder())
-        _compile(command, flags, generated, main, library)
+        _compile(command, flags, generated, main, library, ending or Ending())
     return library
 
 
-def _run(arguments: list[str]) -> str | None:
+def _run(arguments: list[str], ending: Ending) -> str | None:
     """Runs the compiler; None if it succeeds, else what it says."""
     try:
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        # A session of its own: Ctrl-C is for this process, which decides.
+        process = subprocess.Popen(
+            arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
     except OSError as error:
         return f"{arguments[0]} does not start ({error.strerror})"
-    return None if done.returncode == 0 else done.stderr.strip()
+    with process:
+        try:
+            while True:
+                try:
+                    complaint = process.communicate(timeout=LOOK_SECONDS)[1]
+                    return None if process.returncode == 0 else complaint.strip()
+                except subprocess.TimeoutExpired:
+                    if ending.reason is not None:
+                        raise EndedBeforeStartError(ending.reason, "its emulator was compiled") from None
+        finally:
+            if process.poll() is None:
+                _kill_group(process.pid)
+
+
+def _kill_group(leader: int) -> None:
+    """Ends the compiler and the processes that it has started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def _compile(
-    command: tuple[str, ...], flags: list[str], generated: Mapping[str, str], main: str, library: Path
+    command: tuple[str, ...],
+    flags: list[str],
+    generated: Mapping[str, str],
+    main: str,
+    library: Path,
+    ending: Ending,
 ) -> None:
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
@@ -146,15 +178,17 @@ def _compile(
                 (Path(folder) / name).write_text(text)
             made = Path(folder) / "emulator.so"
             arguments = [*command, *flags, "-I", folder, "-I", str(SOURCE), str(SOURCE / main), "-o", str(made)]
-            complaint = _run(arguments)
+            complaint = _run(arguments, ending)
             if complaint is not None:
                 # Some compilers do not know the processor that they run on.
-                complaint = _run([argument for argument in arguments if argument != "-march=native"])
+                complaint = _run([argument for argument in arguments if argument != "-march=native"], ending)
             if complaint is not None:
                 raise EmulatorUnavailableError(
                     f"The C++ compiler {' '.join(command)} cannot compile the emulator; install g++ 9 or newer, or "
                     f"clang 10 or newer. It says: {complaint[:400]}"
                 )
+            with made.open("rb+") as file:
+                sync_file(file)
             # Another process may be making the same file: the last one to finish replaces an equal one.
             os.replace(made, library)
     except OSError as error:

@@ -20,6 +20,7 @@ from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.recompiler import BANKS, blocks
 from rl_speed.emulator.settings import SCREEN_COLUMNS, ConsoleSettings, CSettings, c_settings
 from rl_speed.system.arrays import Int64Array, UInt8Array
+from rl_speed.system.ending import Ending
 from rl_speed.system.errors import UserError
 
 _MAX_ROWS = 250
@@ -70,20 +71,20 @@ class ConsoleReadout:
     registers: dict[str, int]
 
 
-def find_blocks(game: Game, rom_path: Path | None = None) -> str:
+def find_blocks(game: Game, rom_path: Path | None = None, ending: Ending | None = None) -> str:
     """The game's ROM as compiled blocks: blocks.inc.
 
     Which bytes of the ROM are code shows when it is played on the interpreter for a while: once, and kept in the cache.
 
     Args:
         game: the game.
-        rom_path: see Consoles.
+        rom_path, ending: see Consoles.
 
     Raises:
         UserError: there is no compiler, or the cache cannot be written.
     """
     rom = read_rom(game, rom_path)
-    consoles = Consoles(game, rom_path=rom_path, recompile=False)
+    consoles = Consoles(game, rom_path=rom_path, recompile=False, ending=ending)
     try:
         # Games whose rules and facts are alike share a library, but not their code.
         path = consoles.library_path.with_suffix(f".{game.facts['md5']}.npy")
@@ -138,8 +139,10 @@ class Consoles:
         recompile: run the ROM as compiled blocks where they are known.
         rom_path: file of the game's own ROM, instead of the one in ale_py.
         extra_flags: for the compiler, for tests.
+        ending: when compiling has to end unfinished; by default never.
 
     Raises:
+        EndedBeforeStartError: it had to end unfinished.
         UserError: a number of consoles, mode or action that cannot be, or no compiler.
     """
 
@@ -153,6 +156,7 @@ class Consoles:
         recompile: bool = True,
         rom_path: Path | None = None,
         extra_flags: tuple[str, ...] = (),
+        ending: Ending | None = None,
     ) -> None:
         check_count(num_consoles)
         self.game = game
@@ -172,9 +176,9 @@ class Consoles:
         subject = f"an interpreter that finds the code of {game.name}"
         if recompile and own_rom:
             subject = f"the emulator for {game.name}"
-            generated["blocks.inc"] = find_blocks(game, rom_path)
+            generated["blocks.inc"] = find_blocks(game, rom_path, ending)
             defines = {**defines, "BLOCKS": 1}
-        self.library_path = library_path(generated, defines, extra_flags, subject=subject)
+        self.library_path = library_path(generated, defines, extra_flags, subject=subject, ending=ending)
         self._library = load_library(self.library_path)
         self._library.emulator_open.restype = ctypes.c_void_p
         settings_in_c.cache_starts &= int(own_rom)

@@ -226,13 +226,16 @@ class Replay:
         return mean.to(torch.float32), float(variance.sqrt())
 
     def state_dict(self) -> dict[str, Any]:
-        """What resumes: the written part of the ring, the write position and the generator."""
+        """What resumes: the written part of the ring, the write position and the generator.
+
+        On the CPU the tensors are the ring's own memory, to be saved before the next `append`.
+        """
         rows = min(self.rows_written, self.steps)
-        ring = {name: getattr(self, f"_{name}") for name in (*_COLUMNS, "priority")}
-        if rows < self.steps:
-            # A view is saved with the whole memory behind it: what is not full yet is copied.
-            ring = {name: tensor[:rows].to("cpu", copy=True) for name, tensor in ring.items()}
-        ring = {name: tensor.cpu() for name, tensor in ring.items()}
+        ring = {
+            # A view would be saved with the whole memory behind it; through numpy it is a tensor of just these rows.
+            name: torch.from_numpy(getattr(self, f"_{name}")[:rows].cpu().numpy())
+            for name in (*_COLUMNS, "priority")
+        }
         return {"ring": ring, "rows_written": self.rows_written, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

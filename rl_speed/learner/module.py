@@ -38,7 +38,7 @@ class DQNModule(pl.LightningModule):
         self._config, self._timer = config, timer
         self.online_network, self.target_network = online_network, target_network
         self.target_network.requires_grad_(config.slow_grads)
-        self.sync_target(rate=None)
+        self.sync_target()
         # The loss is compiled, not the module: Lightning's hooks would break the graph.
         self.compiled_loss: Loss = torch.compile(self.loss, dynamic=False) if config.compile else self.loss
         self.gradient = Gradient(self.compiled_loss, config)
@@ -97,14 +97,19 @@ class DQNModule(pl.LightningModule):
         if self._config.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.online_network.parameters(), self._config.max_gradient_norm)
         optimizer.step()
+        if self._config.target_sync_rate is not None:
+            self.sync_target(self._config.target_sync_rate)
         return loss, error
 
     @torch.no_grad()
-    def sync_target(self, rate: float | None) -> None:
-        """Moves the target network to the online one: wholly (None), or by a share `rate` of the way."""
+    def sync_target(self, rate: float = 1.0) -> None:
+        """Moves the target network towards the online one, by a share `rate` of the way; 1: wholly.
+
+        Source: a share per gradient step: Lillicrap et al. 2016, algorithm 1.
+        """
         online, target = self.online_network.state_dict(), self.target_network.state_dict()
         for name, tensor in target.items():
-            if rate is None or not tensor.is_floating_point():
+            if rate == 1.0 or not tensor.is_floating_point():
                 tensor.copy_(online[name])
             else:
                 tensor.lerp_(online[name], rate)
@@ -118,10 +123,19 @@ class DQNModule(pl.LightningModule):
             fused=True,
         )
 
+    def on_train_start(self) -> None:
+        """A resumed run's optimizer has come back with the settings of its checkpoint; those of now hold."""
+        for group in self._parameter_groups():
+            group["eps"] = self._config.adam_epsilon
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        optimizer: Any = self.optimizers()
+        groups: list[dict[str, Any]] = optimizer.param_groups
+        return groups
+
     def set_learning_rate(self, learning_rate: float) -> None:
         """Sets the step size of all parameters."""
-        optimizer: Any = self.optimizers()
-        for group in optimizer.param_groups:
+        for group in self._parameter_groups():
             group["lr"] = learning_rate
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:

@@ -13,6 +13,19 @@ class CheckpointError(UserError):
     """A checkpoint that cannot be written or read."""
 
 
+class EndedBeforeStartError(UserError):
+    """A run had to end before its first game.
+
+    Args:
+        reason: as `Ending.reason` says it.
+        doing: what was going on, as a sentence's part.
+    """
+
+    def __init__(self, reason: str, doing: str) -> None:
+        fix = "give it more time" if reason == "max_seconds" else "start it again"
+        super().__init__(f"{reason}: the run ended before its first game, while {doing}; {fix}")
+
+
 class ActorError(Exception):
     """An actor failed, is gone or is silent; the message holds its index and, where there is one, its traceback."""
 

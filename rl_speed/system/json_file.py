@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rl_speed.system.durable import write_text_whole
 from rl_speed.system.errors import UserError
 
 
 def write_whole(path: Path, content: Any) -> None:
-    """Writes JSON under another name and renames it, so that nobody ever reads half of it.
+    """Writes JSON that nobody ever reads half of.
 
     Raises:
         OSError: it cannot be written; what was there before is left as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # after a power cut the new name must not stand for an empty file
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    write_text_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def check_json_path(path: Path | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,17 @@ from rl_speed.experience.replay import make_replay
 from rl_speed.learner.module import DQNModule
 from rl_speed.system.ending import Ending, Stopwatch
 from rl_speed.system.stage_timer import StageTimer
-from rl_speed.training.callbacks.ends import CloseAll, StopAtLimits, StopAtReward
-from rl_speed.training.callbacks.episodes import EpisodeCounter, EpisodePrinter
+from rl_speed.training.callbacks.ends import CloseAll, StopAtLimits
+from rl_speed.training.callbacks.episodes import EpisodeCounter, EpisodePrinter, GamesRestarted
+from rl_speed.training.callbacks.finite import EndDiverged
+from rl_speed.training.callbacks.goal import StopAtGoal
 from rl_speed.training.callbacks.learning import InputStandardisation, PriorityUpdate, TargetSync
 from rl_speed.training.callbacks.schedules import Annealing, EpsilonDecay
 from rl_speed.training.callbacks.signals import KeepSignalHandlers
 from rl_speed.training.callbacks.speed import SpeedLogger
 from rl_speed.training.checkpoint.restoring import RandomStateRestorer, restore_experience
 from rl_speed.training.checkpoint.writing import CheckpointWriter, PlainCheckpointIO
+from rl_speed.training.confirmation import Confirmation
 from rl_speed.training.logger import RunLogger
 from rl_speed.training.plan import Plan
 from rl_speed.training.progress import ProgressBar
@@ -43,19 +45,19 @@ class Occasion:
 
     Attributes:
         preset: name of the configuration.
+        folder: of the run.
         console: where the user reads.
         ending: when the run has to end before its goal.
         watch: the run's wall time.
         checkpoint: folder of the checkpoint to go on from; None: from the start.
-        version: number of the run's folder; None: the next free one.
     """
 
     preset: str
+    folder: Path
     console: Console = field(default_factory=lambda: Console(quiet=True))
     ending: Ending = field(default_factory=Ending)
     watch: Stopwatch = field(default_factory=Stopwatch)
     checkpoint: Path | None = None
-    version: int | None = None
 
     def notify(self, text: str) -> None:
         """A sentence for the user, as it is: brackets in a path are no markup."""
@@ -82,10 +84,10 @@ class Run:
     trainer: pl.Trainer
     statistics: EpisodeStatistics
     meter: SpeedMeter
-    stop_at_reward: StopAtReward
-    stop_at_limits: StopAtLimits
+    goal: StopAtGoal
+    limits: StopAtLimits
     checkpoints: CheckpointWriter
-    directory: Path
+    confirmation: Confirmation
 
 
 def build(plan: Plan, occasion: Occasion) -> Run:
@@ -137,66 +139,56 @@ def make_line(plan: Plan, ending: Ending) -> tuple[Plan, Line]:
 
 def _wire(plan: Plan, line: Line, occasion: Occasion) -> Run:
     """Statistics, callbacks and trainer around the line."""
-    config, dataset = plan.config, line.dataset
+    config, dataset, watch = plan.config, line.dataset, occasion.watch
+    statistics = EpisodeStatistics(config.stop, config.total_envs)
+    meter = SpeedMeter(line.timer, config.logging.every_seconds, watch.elapsed_seconds)
+    counter = EpisodeCounter(statistics, dataset, watch.elapsed_seconds)
     first: list[Callback] = [KeepSignalHandlers()]
     if occasion.checkpoint is not None:
-        state = restore_experience(dataset, occasion.checkpoint, plan.rank, occasion.notify)
-        first.append(RandomStateRestorer(state))
-    logger = RunLogger(config.logging.directory, occasion.version, occasion.notify)
-    directory = Path(logger.log_dir)
-    statistics = EpisodeStatistics(config.stop, config.total_envs)
-    meter = SpeedMeter(line.timer, config.logging.every_seconds)
-    counter = EpisodeCounter(statistics, dataset, occasion.watch.elapsed_seconds)
-    stop_at_reward = StopAtReward(counter)
-    stop_at_limits = StopAtLimits(config.stop, line.generator, occasion.ending)
+        restored = restore_experience(dataset, occasion.checkpoint, plan.rank, occasion.notify)
+        first.append(RandomStateRestorer(restored.random))
+        if not restored.has_games:
+            first.append(GamesRestarted(counter))
+    bar = None
+    if config.logging.progress_bar:
+        bar = ProgressBar(config.stop, dataset, line.policy, statistics, meter, watch.elapsed_seconds, occasion.console)
     checkpoints = CheckpointWriter(
-        plan, occasion.preset, dataset, directory / "checkpoints", occasion.watch.elapsed_seconds, occasion.notify
+        plan, occasion.preset, dataset, occasion.folder / "checkpoints", watch.elapsed_seconds, occasion.notify
     )
+    on_step = None if bar is None else bar.on_games
+    confirmation = Confirmation(plan, occasion.ending, watch, occasion.notify, on_step)
+    goal = StopAtGoal(config.stop, counter, checkpoints, confirmation)
+    limits = StopAtLimits(config.stop, line.generator, occasion.ending)
+    printer = [EpisodePrinter(counter, occasion.notify)] if config.logging.print_episodes else []
     callbacks = [
         *first,
         *_learning(plan, line, meter, counter),
-        *_shown(plan, line, meter, counter, occasion),
+        *printer,
+        *([] if bar is None else [bar]),
         # Checkpoints after everything that changes with a batch, and before the processes are closed.
-        stop_at_reward,
-        stop_at_limits,
+        goal,
+        limits,
         checkpoints,
         CloseAll(line.generator, line.module),
     ]
-    trainer = make_trainer(plan, logger, callbacks)
-    return Run(plan, line, trainer, statistics, meter, stop_at_reward, stop_at_limits, checkpoints, directory)
+    trainer = make_trainer(plan, RunLogger(occasion.folder, occasion.notify), callbacks)
+    return Run(plan, line, trainer, statistics, meter, goal, limits, checkpoints, confirmation)
 
 
 def _learning(plan: Plan, line: Line, meter: SpeedMeter, counter: EpisodeCounter) -> list[Callback]:
     """What has to happen around a batch, in this order."""
     config, dataset = plan.config, line.dataset
-    callbacks: list[Callback] = []
+    callbacks: list[Callback] = [EndDiverged(config.update, config.logging.every_seconds)]
     if config.network.standardise and plan.parts.own_network is None:
         callbacks.append(InputStandardisation(dataset.replay))
     annealing = Annealing(config.update, dataset, counter.statistics)
     callbacks += [SpeedLogger(meter, line.generator, line.policy), annealing]
     if config.replay.priority_exponent > 0:
         callbacks.append(PriorityUpdate(dataset.replay, line.timer))
+    if config.update.target_sync_rate is None:
+        callbacks.append(TargetSync(config.update))
     prefill = config.replay.prefill_env_steps
-    return [
-        *callbacks,
-        TargetSync(config.update),
-        EpsilonDecay(config.exploration, prefill, dataset, line.policy, annealing),
-        counter,
-    ]
-
-
-def _shown(plan: Plan, line: Line, meter: SpeedMeter, counter: EpisodeCounter, occasion: Occasion) -> list[Callback]:
-    """What the user sees while the run goes on."""
-    callbacks: list[Callback] = []
-    logging = plan.config.logging
-    if logging.print_episodes:
-        callbacks.append(EpisodePrinter(counter, occasion.notify))
-    if logging.progress_bar:
-        watch: Callable[[], float] = occasion.watch.elapsed_seconds
-        callbacks.append(
-            ProgressBar(plan.config.stop, line.dataset, line.policy, counter.statistics, meter, watch, occasion.console)
-        )
-    return callbacks
+    return [*callbacks, EpsilonDecay(config.exploration, prefill, dataset, line.policy, annealing), counter]
 
 
 def make_trainer(plan: Plan, logger: RunLogger, callbacks: list[Callback]) -> pl.Trainer:

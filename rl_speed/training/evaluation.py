@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Event
 
 from torch import nn
 
 from rl_speed.config import EnvsConfig, RunConfig
-from rl_speed.experience.envs.protocol import VectorEnv
 from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.parts import Parts
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.records import EpisodeEnd
 from rl_speed.system.cores import usable_cores
+from rl_speed.system.ending import Ending
 from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
 
 MAX_ENVS = 32
+
+OnStep = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def play_games(
     config: RunConfig,
     protocol: Protocol,
     parts: Parts | None = None,
-    stop: Event | None = None,
+    ending: Ending | None = None,
+    on_step: OnStep | None = None,
 ) -> Evaluation | None:
     """Plays full games on ale-py with the training's preprocessing and precision, with all cores.
 
@@ -76,10 +79,11 @@ def play_games(
         config: the run that it was trained in, with nothing left to decide.
         protocol: how many games, and how.
         parts: with the caller's own env, if the run had one; that is played then.
-        stop: once set, playing ends.
+        ending: when playing has to end before that.
+        on_step: told after each env step how many games have ended, and how many env steps each env has taken.
 
     Returns:
-        the games, or None if it was stopped.
+        the games, or None if it had to end before.
 
     Source: the fixed assignment of games to envs follows Stable-Baselines3's evaluation.
     """
@@ -91,7 +95,8 @@ def play_games(
         policy = EpsilonGreedyPolicy(network, env.num_actions, seed, device, use_bf16=config.update.uses_bf16)
         policy.epsilon = protocol.epsilon
         with torch_threads(1):  # the games have the cores
-            return _play(env, policy, config.envs, protocol.episodes, stop or Event())
+            player = Player(env, policy, config.envs, first_env=0, timer=StageTimer())
+            return _play(player, config.envs, _quota(protocol.episodes, num_envs), ending or Ending(), on_step)
     finally:
         env.close()
 
@@ -102,16 +107,19 @@ def _on_ale(config: EnvsConfig) -> EnvsConfig:
     return config.model_copy(update={"backend": "ale_vector" if config.is_default_variant else "classic"})
 
 
+def _quota(episodes: int, num_envs: int) -> list[int]:
+    """Games that each env plays."""
+    return [episodes // num_envs + (i < episodes % num_envs) for i in range(num_envs)]
+
+
 def _play(
-    env: VectorEnv, policy: EpsilonGreedyPolicy, config: EnvsConfig, episodes: int, stop: Event
+    player: Player, config: EnvsConfig, quota: list[int], ending: Ending, on_step: OnStep | None
 ) -> Evaluation | None:
-    num_envs = env.num_envs
-    quota = [episodes // num_envs + (i < episodes % num_envs) for i in range(num_envs)]
-    player = Player(env, policy, config, first_env=0, timer=StageTimer())
-    space = RolloutSpace.allocate(1, num_envs, config)
+    space = RolloutSpace.allocate(1, len(quota), config)
     counted: list[EpisodeEnd] = []
+    env_steps = 0
     while any(quota):
-        if stop.is_set():
+        if ending.reason is not None:
             return None
         player.begin()
         player.finish(space, 0)
@@ -119,4 +127,7 @@ def _play(
             if quota[end.env] > 0:
                 quota[end.env] -= 1
                 counted.append(end)
+        env_steps += 1
+        if on_step is not None:
+            on_step(len(counted), env_steps)
     return Evaluation([end.episode_return for end in counted], [end.episode_length_env_steps for end in counted])

@@ -1,10 +1,11 @@
-"""Carries a run out: trains until the goal, a limit or a wish to stop, confirms, and writes the result."""
+"""Carries a run out: trains until the goal, a limit or a wish to stop, and writes the result."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,21 @@ import yaml
 from pytorch_lightning import Callback
 from rich.console import Console
 
-from rl_speed.config import RunConfig
 from rl_speed.experience.parts import Parts
+from rl_speed.system.durable import write_text_whole
 from rl_speed.system.ending import Ending, Stopwatch
 from rl_speed.system.errors import UserError
 from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.build import Occasion, Run, build
 from rl_speed.training.checkpoint.folders import MODEL_FILE
 from rl_speed.training.checkpoint.reading import check_parts, read_model
-from rl_speed.training.evaluation import Protocol, play_games
+from rl_speed.training.checkpoint.resuming import Request
+from rl_speed.training.curves import cut_curves
+from rl_speed.training.divergence import DivergedError
+from rl_speed.training.launcher import launcher_hidden
 from rl_speed.training.plan import Plan, make_plan, replay_bytes
-from rl_speed.training.result import Counts, last_line, make_result, write_result
+from rl_speed.training.result import Counts, Judgement, last_line, make_result, write_result
+from rl_speed.training.run_folder import RunFolder, new_run_folder
 
 
 @dataclass(frozen=True)
@@ -35,26 +40,22 @@ class Outcome:
 
 
 def fit(
-    config: RunConfig,
-    preset: str,
-    resume: Path | None = None,
+    request: Request,
     console: Console | None = None,
     watchers: Sequence[Callback] = (),
     parts: Parts | None = None,
     stop: threading.Event | None = None,
-    kept: Mapping[str, Any] | None = None,
+    started: float | None = None,
 ) -> Outcome:
-    """Trains until the goal, a limit or `stop`; then confirms on fresh games and writes result.json.
+    """Trains until the goal, a limit or `stop`, and writes result.json.
 
     Args:
-        config: what is asked for.
-        preset: its name, for the result.
-        resume: folder of the checkpoint to go on from; the run's own folder is used again.
+        request: what is asked for, and the checkpoint to go on from.
         console: where the user reads; standard output by default.
         watchers: callbacks of the caller's, after all others but the one that closes the games.
         parts: what plays and what learns; by default ale-py's game and our network.
         stop: set from outside when the run should end.
-        kept: choices of the checkpoint that hold on; by default all of them.
+        started: moment of `time.monotonic` from which the run's time counts; None: now.
 
     Returns:
         the result and where it lies.
@@ -63,33 +64,47 @@ def fit(
         UserError: with a sentence for the user.
         KeyboardInterrupt: the run was interrupted, and saved.
     """
-    parts = parts or Parts()
-    facts: dict[str, Any] = {}
-    gradient_steps = -1
-    if resume is not None:
-        content = read_model(resume)
-        facts, gradient_steps = content["rl_speed"], content["global_step"]
-        check_parts(resume, facts, parts)
-    occasion = Occasion(
-        preset,
-        console or Console(),
-        Ending(stop, config.stop.max_seconds),
-        Stopwatch(float(facts.get("elapsed_seconds", 0.0))),
-        resume,
-        None if resume is None else _version_of(resume, config),
-    )
-    plan = make_plan(config, parts, facts.get("kept") if kept is None else kept, gradient_steps + 1)
-    _announce(plan, occasion)
-    with torch_threads(plan.learner_threads):
+    config = request.config
+    directory = Path(config.logging.directory)
+    folder = new_run_folder(directory) if request.run_folder is None else RunFolder(request.run_folder)
+    with ExitStack() as stack:
+        stack.callback(folder.release)
+        content: dict[str, Any] = {} if request.folder is None else read_model(request.folder)
+        facts = content.get("rl_speed", {})
+        occasion = Occasion(
+            request.preset,
+            folder.path,
+            console or Console(),
+            Ending(stop, config.stop.max_seconds, started),
+            Stopwatch(float(facts.get("elapsed_seconds", 0.0)), started),
+            request.folder,
+        )
+        plan = _plan(request, parts or Parts(), content, occasion)
+        stack.enter_context(launcher_hidden())
+        stack.enter_context(torch_threads(plan.learner_threads))
         run = build(plan, occasion)
+        stack.callback(run.line.generator.close)
         callbacks: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]
         callbacks[-1:-1] = watchers
+        if content:
+            _cut_curves(content, run, occasion)
+        _note_request(run.plan, occasion)
         try:
-            _start_folder(run, occasion)
-            _train(run, resume)
-        finally:
-            run.line.generator.close()
-        return Outcome(_finish(run, occasion), run.directory)
+            _train(run, request.folder)
+        except DivergedError:
+            _write(run, occasion, "diverged")
+            raise
+        return Outcome(_finish(run, occasion), folder.path)
+
+
+def _plan(request: Request, parts: Parts, content: Mapping[str, Any], occasion: Occasion) -> Plan:
+    """Decides about the run, and tells the user."""
+    if request.folder is not None:
+        check_parts(request.folder, content["rl_speed"], parts)
+    attempt = content.get("global_step", -1) + 1
+    plan = make_plan(request.config, parts, request.kept, attempt, occasion.ending)
+    _announce(plan, occasion)
+    return plan
 
 
 def _announce(plan: Plan, occasion: Occasion) -> None:
@@ -126,18 +141,39 @@ def _train(run: Run, resume: Path | None) -> None:
             signal.signal(signal.SIGINT, handler)
 
 
-def _finish(run: Run, occasion: Occasion) -> dict[str, Any]:
-    """Writes the result, confirms a run that nobody has stopped, and says how it ended."""
-    reason = "solved" if run.stop_at_reward.is_solved else run.stop_at_limits.reason or "interrupted"
+def _cut_curves(content: Mapping[str, Any], run: Run, occasion: Occasion) -> None:
+    """Takes out of the curves what was drawn after the checkpoint: it is drawn anew."""
+    episodes = content["callbacks"]["EpisodeStatistics"]["episodes"]
+    try:
+        cut_curves(occasion.folder, episodes, run.line.dataset.env_steps)
+    except OSError as error:
+        occasion.notify(f"the curves in {occasion.folder} cannot be cut at the checkpoint ({error}); the run goes on")
+
+
+def _write(run: Run, occasion: Occasion, reason: str) -> dict[str, Any]:
+    """Writes result.json as things stand."""
     counts = Counts(occasion.watch.elapsed_seconds(), run.line.dataset.env_steps, run.trainer.global_step)
-    result = make_result(run.plan, occasion.preset, reason, counts, run.statistics, run.meter, run.checkpoints.newest)
+    judgement = Judgement(reason, run.goal.confirmed, run.goal.failed)
+    result = make_result(
+        run.plan, occasion.preset, judgement, counts, run.statistics, run.meter, run.checkpoints.newest
+    )
+    if run.trainer.is_global_zero:
+        write_result(occasion.folder, result)
+    return result
+
+
+def _finish(run: Run, occasion: Occasion) -> dict[str, Any]:
+    """Writes the result and says how the run ended."""
+    result = _write(run, occasion, run.goal.reason or run.limits.reason or "interrupted")
     if not run.trainer.is_global_zero:
         return result
     try:
-        write_result(run.directory, result)
-        if not occasion.ending.stop.is_set() and run.plan.config.stop.confirm_episodes:
-            result["confirmation"] = _confirm(run, occasion)
-            write_result(run.directory, result)
+        if run.plan.config.stop.confirm_unsolved and not result["solved"] and not occasion.ending.stop.is_set():
+            # A limit of wall time is over, and these games were asked for.
+            ending = Ending(occasion.ending.stop)
+            network, attempt = run.line.module.online_network, len(run.goal.failed)
+            result["confirmation"] = run.confirmation.play(network, attempt, ending)
+            write_result(occasion.folder, result)
     finally:
         occasion.notify(last_line(result))
     if run.checkpoints.error is not None:
@@ -145,40 +181,14 @@ def _finish(run: Run, occasion: Occasion) -> dict[str, Any]:
     return result
 
 
-def _version_of(checkpoint: Path, config: RunConfig) -> int | None:
-    """The number of the run that a checkpoint lies in; None if it lies elsewhere."""
-    run = checkpoint.resolve().parent.parent
-    if run.parent != Path(config.logging.directory).resolve():
-        return None
-    name, _, number = run.name.partition("_")
-    return int(number) if name == "version" and number.isdigit() else None
-
-
-def _start_folder(run: Run, occasion: Occasion) -> None:
-    """Makes the run's folder and writes the configuration into it, as it was asked for."""
-    if not run.trainer.is_global_zero:
-        return
-    asked = run.plan.asked
+def _note_request(plan: Plan, occasion: Occasion) -> None:
+    """Writes the configuration into the run's folder, as it was asked for."""
+    asked, path = plan.asked, occasion.folder / "config.yaml"
     try:
-        run.directory.mkdir(parents=True, exist_ok=True)
-        (run.directory / "config.yaml").write_text(
-            yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False), encoding="utf-8"
-        )
+        write_text_whole(path, yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False))
     except OSError as error:
-        raise UserError(
-            f"logging.directory = {asked.logging.directory!r} cannot be written ({error}); choose another folder"
-        ) from None
-    occasion.notify(f"logs: {run.directory}")
-
-
-def _confirm(run: Run, occasion: Occasion) -> dict[str, float] | None:
-    """Plays fresh games with the final weights, off the clock; None if it was stopped."""
-    config = run.plan.config
-    protocol = Protocol(config.stop.confirm_episodes, config.stop.confirm_epsilon, run.plan.seeds.confirmation)
-    occasion.notify(f"confirming over {protocol.episodes} games at epsilon {protocol.epsilon:g} ...")
-    network = run.line.module.online_network.eval()
-    played = play_games(network, config, protocol, run.plan.parts, occasion.ending.stop)
-    return None if played is None else played.summary()
+        raise UserError(f"logging.directory: {path} cannot be written ({error}); choose another folder") from None
+    occasion.notify(f"logs: {occasion.folder}")
 
 
 def quiet_lightning() -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
+
+EPISODE_TAGS = ("reward", "avg_reward", "steps")  # their x axis is the episode; the others' is env steps
 
 
 class RunLogger(TensorBoardLogger):
     """Writes points against x axes of their own; goes silent with one sentence when writing fails.
 
     Args:
-        directory: folder of the runs.
-        version: number of the run's folder; None: the next free one.
+        folder: of the run.
         warn: prints a sentence for the user.
     """
 
-    def __init__(self, directory: str, version: int | None, warn: Callable[[str], None]) -> None:
-        super().__init__(directory, name="", version=version, default_hp_metric=False)
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        super().__init__(str(folder.parent), name="", version=folder.name, default_hp_metric=False)
         self._warn = warn
         self._is_broken = False
 

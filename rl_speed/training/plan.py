@@ -15,10 +15,13 @@ import numpy as np
 
 from rl_speed.config import RunConfig
 from rl_speed.emulator.compiler import EmulatorUnavailableError
+from rl_speed.emulator.consoles import Consoles
+from rl_speed.emulator.games import find_game
 from rl_speed.experience.parts import Parts
 from rl_speed.experience.replay import ring_bytes
 from rl_speed.system.compiler import compiler_of_torch
 from rl_speed.system.cores import usable_cores
+from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ConfigError, UserError
 from rl_speed.system.machine import has_cuda
 from rl_speed.system.memory import free_memory_bytes
@@ -153,6 +156,7 @@ def make_plan(
     parts: Parts | None = None,
     kept: Mapping[str, Any] | None = None,
     attempt: int = 0,
+    ending: Ending | None = None,
 ) -> Plan:
     """Decides everything about a run.
 
@@ -161,15 +165,17 @@ def make_plan(
         parts: what plays and what learns; by default ale-py's game and our network.
         kept: choices of the checkpoint that the run goes on from, by field.
         attempt: differs after a resume, so that games which start anew are other ones.
+        ending: when the run has to end; what takes long looks at it.
 
     Raises:
+        EndedBeforeStartError: it had to end here.
         UserError: with a sentence: this machine cannot do it, and nothing else does the same.
     """
     parts, kept = parts or Parts(), dict(kept or {})
     accelerator = _decide_accelerator(asked)
     device = "cpu" if accelerator.value == "cpu" else "cuda:0"
     decisions = {"trainer.accelerator": accelerator}
-    backend, num_actions = _decide_backend(asked, parts, kept)
+    backend, num_actions = _decide_backend(asked, parts, kept, ending)
     if parts.own_env is None:
         decisions["envs.backend"] = backend
     decisions["update.compile"] = _decide_compile(asked, device, kept)
@@ -228,7 +234,9 @@ def _decide_accelerator(config: RunConfig) -> Decision:
     return Decision("cpu", "no working CUDA device")
 
 
-def _decide_backend(config: RunConfig, parts: Parts, kept: Mapping[str, Any]) -> tuple[Decision, int | None]:
+def _decide_backend(
+    config: RunConfig, parts: Parts, kept: Mapping[str, Any], ending: Ending | None
+) -> tuple[Decision, int | None]:
     """Who plays, and how many actions there are. ale-py takes over from our emulator, with the same game variant."""
     envs = config.envs
     decision = Decision(envs.backend, "as configured")
@@ -237,6 +245,8 @@ def _decide_backend(config: RunConfig, parts: Parts, kept: Mapping[str, Any]) ->
     if decision.value == "cuda":
         return decision, None
     try:
+        if decision.value == "native" and parts.own_env is None:
+            Consoles(find_game(envs.game), ending=ending).close()  # compiles it, which may take a minute
         return decision, _count_actions(with_fields(config, {"envs.backend": decision.value}), parts)
     except EmulatorUnavailableError as error:
         if kept:

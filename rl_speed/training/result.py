@@ -13,8 +13,6 @@ from rl_speed.training.plan import Plan
 from rl_speed.training.speed import SpeedMeter
 from rl_speed.training.statistics import EpisodeStatistics
 
-CONFIRMATION_SLACK = 0.5  # a confirmation this far below the goal does not bear the stop out
-
 
 def clock_text(seconds: float) -> str:
     """Seconds as h:mm:ss, or m:ss below an hour."""
@@ -32,10 +30,25 @@ class Counts:
     gradient_steps: int
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """How a run ended.
+
+    Attributes:
+        stop_reason: solved, not_confirmed, diverged, interrupted, or the limit that was reached.
+        confirmation: the games that bore the goal out; None without.
+        failed_confirmations: the games that did not, earlier ones first.
+    """
+
+    stop_reason: str
+    confirmation: dict[str, Any] | None
+    failed_confirmations: list[dict[str, Any]]
+
+
 def make_result(
     plan: Plan,
     preset: str,
-    stop_reason: str,
+    judgement: Judgement,
     counts: Counts,
     statistics: EpisodeStatistics,
     meter: SpeedMeter,
@@ -46,15 +59,15 @@ def make_result(
     Args:
         plan: the run.
         preset: its name.
-        stop_reason: solved, interrupted, or the limit that was reached.
+        judgement: how it ended.
         counts: how far it got.
         statistics: finished games.
         meter: speeds and time shares.
         checkpoint: the last one, if any.
     """
     return {
-        "solved": stop_reason == "solved",
-        "stop_reason": stop_reason,
+        "solved": judgement.stop_reason == "solved",
+        "stop_reason": judgement.stop_reason,
         "seconds": round(counts.seconds, 3),
         "env_steps": counts.env_steps,
         "frames": counts.env_steps * plan.config.envs.frame_skip,
@@ -69,7 +82,8 @@ def make_result(
         "gradient_steps_per_second": meter.steady_gradient_steps_per_second(),
         "time_shares": meter.time_shares(),
         "actor_time_shares": meter.actor_time_shares(),
-        "confirmation": None,
+        "confirmation": judgement.confirmation,
+        "failed_confirmations": judgement.failed_confirmations,
         "checkpoint": None if checkpoint is None else str(checkpoint),
         "config": plan.asked.model_dump(mode="json"),
         "plan": plan.summary(),
@@ -100,17 +114,16 @@ def last_line(result: dict[str, Any]) -> str:
         f"{result['gradient_steps']:,} gradient steps"
     )
     average = "none" if result["avg_reward"] is None else f"{result['avg_reward']:.2f}"
-    reward = result["config"]["stop"]["reward"]
+    goal = result["config"]["stop"]["reward"]
     if result["solved"]:
-        line = f"SOLVED in {counts}: avg_reward {average} >= {reward:g}"
+        line = f"SOLVED in {counts}: avg_reward {average} >= {goal:g}"
+    elif goal is None:
+        line = f"ENDED ({result['stop_reason']}) after {counts}: avg_reward {average}"
     else:
-        line = f"NOT SOLVED ({result['stop_reason']}) after {counts}: avg_reward {average} of {reward:g}"
-    confirmation = result["confirmation"]
-    if confirmation:
-        line += (
-            f"; confirmation over {confirmation['episodes']} games: {confirmation['mean']:.2f} "
-            f"+- {confirmation['std']:.2f}"
-        )
-        if result["solved"] and confirmation["mean"] < reward - CONFIRMATION_SLACK:
-            line += " (the confirmation does not bear the stop out)"
+        line = f"NOT SOLVED ({result['stop_reason']}) after {counts}: avg_reward {average} of {goal:g}"
+    if games := result["confirmation"]:
+        line += f"; confirmation over {games['episodes']} games: {games['mean']:.2f} +- {games['std']:.2f}"
+    if failed := result["failed_confirmations"]:
+        means = ", ".join(f"{games['mean']:.2f}" for games in failed)
+        line += f"; below the goal were the confirmations {means}"
     return line + f"; checkpoint {result['checkpoint']}"

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the run ends at the next batch, and is saved."""
+"""Ctrl-C, SIGTERM and the end of the terminal (SIGHUP): the run ends at the next batch, and is saved."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 SECOND_WISH_SECONDS = 1.0
 
 
+def ending_signals() -> list[signal.Signals]:
+    """The signals that end a run, on this system. `nohup` has a program ignore SIGHUP, and that stays so."""
+    hang_up = getattr(signal, "SIGHUP", None)
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        wanted.append(hang_up)
+    return wanted
+
+
 @contextmanager
 def first_signal(on_first: Callable[[], None]) -> Iterator[dict[str, int]]:
-    """Ctrl-C and SIGTERM call `on_first` once; a second one after a second ends the program at once.
+    """Ctrl-C, SIGTERM and SIGHUP call `on_first` once; a second one after a second ends the program at once.
 
     Args:
         on_first: called in the main thread, wherever it is just then; may raise.
@@ -41,7 +50,7 @@ def first_signal(on_first: Callable[[], None]) -> Iterator[dict[str, int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in ending_signals()}
     try:
         yield received
     finally:
@@ -51,7 +60,7 @@ def first_signal(on_first: Callable[[], None]) -> Iterator[dict[str, int]]:
 
 @contextmanager
 def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
-    """Lets Ctrl-C and SIGTERM end the run at the next batch; a later second one ends the program at once.
+    """Lets Ctrl-C, SIGTERM and SIGHUP end the run at the next batch; a later second one ends the program at once.
 
     Yields:
         a dictionary that holds `signal` once one was received.
@@ -60,7 +69,8 @@ def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
     def ask() -> None:
         stop.set()
         # Not through the console: the signal may have come in the middle of one of its writes.
-        os.write(2, b"\nstopping; once more to leave at once\n")
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, b"\nstopping; once more to leave at once\n")
 
     with first_signal(ask) as received:
         yield received

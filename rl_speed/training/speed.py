@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rl_speed.system.stage_timer import StageTimer
@@ -12,7 +13,7 @@ from rl_speed.system.stage_timer import StageTimer
 class Mark:
     """Where a run stood at a moment."""
 
-    moment: float = 0.0  # of the performance counter, in seconds
+    moment: float = 0.0  # in seconds
     env_steps: int = 0
     gradient_steps: int = 0
     stage_seconds: dict[str, float] = field(default_factory=dict)
@@ -34,10 +35,11 @@ class SpeedMeter:
     Args:
         timer: seconds per stage.
         every_seconds: length of a window.
+        now: clock in seconds; what is off the run's clock has no speed.
     """
 
-    def __init__(self, timer: StageTimer, every_seconds: float) -> None:
-        self._timer, self._every_seconds = timer, every_seconds
+    def __init__(self, timer: StageTimer, every_seconds: float, now: Callable[[], float] = time.perf_counter) -> None:
+        self._timer, self._every_seconds, self._now = timer, every_seconds, now
         self._started: Mark | None = None
         self._prefilled: Mark | None = None
         self._window: Mark | None = None
@@ -45,9 +47,7 @@ class SpeedMeter:
         self.env_steps_per_second = 0.0  # over the last window
 
     def _mark(self, env_steps: int, gradient_steps: int) -> Mark:
-        return Mark(
-            time.perf_counter(), env_steps, gradient_steps, dict(self._timer.seconds), dict(self._timer.actor_seconds)
-        )
+        return Mark(self._now(), env_steps, gradient_steps, dict(self._timer.seconds), dict(self._timer.actor_seconds))
 
     def start(self, env_steps: int, gradient_steps: int) -> None:
         """The prefill begins."""

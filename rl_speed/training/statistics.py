@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 from rl_speed.config import StopConfig
@@ -10,6 +11,8 @@ from rl_speed.records import EpisodeEnd
 
 # The three criteria in use for Pong, so that runs can be compared with others' (docs/metrics.md).
 EMA_DECAY = 0.98
+EMA_EPISODES = 50  # 1 / (1 - decay): before, the first few games decide
+CRITERION_EPISODES = 100  # whatever the window of the goal is
 RECENT_EPISODES = 20  # in the mean that leads the schedules
 CRITERIA = ("mean100_18", "ema_17", "mean100_19_5")
 
@@ -17,14 +20,19 @@ CRITERIA = ("mean100_18", "ema_17", "mean100_19_5")
 class EpisodeStatistics:
     """Counts finished games.
 
+    Short games end first, and say little of the others. So a mean counts only after each env has finished a game, and
+    the goal's is over at least as many games as there are envs.
+
     Args:
         config: window and stop reward.
-        total_envs: E; the mean counts only after each env has finished a game (short, lost games end first).
+        total_envs: E.
     """
 
     def __init__(self, config: StopConfig, total_envs: int) -> None:
         self._config, self._total_envs = config, total_envs
-        self._window: deque[float] = deque(maxlen=config.window_episodes)  # returns, oldest first
+        self.window_episodes = max(config.window_episodes, total_envs)
+        self._window: deque[float] = deque(maxlen=self.window_episodes)  # returns, oldest first
+        self._hundred: deque[float] = deque(maxlen=CRITERION_EPISODES)
         self._finished_envs: set[int] = set()
         self.episodes = 0
         self.ema: float | None = None
@@ -34,25 +42,31 @@ class EpisodeStatistics:
     @property
     def average_return(self) -> float | None:
         """Mean raw return of the games in the window; None before the first one."""
-        # Sums of whole numbers: a mean of 19.5 is exact in float64.
-        return sum(self._window) / len(self._window) if self._window else None
+        return _mean(self._window)
 
     @property
-    def recent_average(self) -> float:
-        """Mean raw return of the last 20 games (fewer at first)."""
-        recent = list(self._window)[-RECENT_EPISODES:]
-        return sum(recent) / max(len(recent), 1)
+    def games_in_window(self) -> int:
+        """Games in `average_return`."""
+        return len(self._window)
 
     @property
-    def is_window_full(self) -> bool:
-        """Whether enough games have ended for the mean to count."""
-        return len(self._window) >= self._config.window_episodes and len(self._finished_envs) >= self._total_envs
+    def recent_average(self) -> float | None:
+        """Mean raw return of the last 20 games; None before there are as many."""
+        recent = list(self._hundred)[-RECENT_EPISODES:]
+        return _mean(recent) if len(recent) == RECENT_EPISODES else None
 
     @property
-    def is_solved(self) -> bool:
+    def has_every_env_finished(self) -> bool:
+        """Whether each env has finished a game since the games were started."""
+        return len(self._finished_envs) >= self._total_envs
+
+    @property
+    def has_reached_goal(self) -> bool:
         """Whether the mean of a full window has reached the stop reward."""
-        average = self.average_return
-        return self.is_window_full and average is not None and average >= self._config.reward
+        average, goal = self.average_return, self._config.reward
+        if average is None or goal is None or len(self._window) < self.window_episodes:
+            return False
+        return self.has_every_env_finished and average >= goal
 
     def count(self, end: EpisodeEnd, gradient_steps: int, seconds: float) -> float:
         """Adds one finished game.
@@ -68,29 +82,40 @@ class EpisodeStatistics:
         self.episodes += 1
         self._finished_envs.add(end.env)
         self._window.append(end.episode_return)
+        self._hundred.append(end.episode_return)
         self.ema = (
             end.episode_return if self.ema is None else EMA_DECAY * self.ema + (1 - EMA_DECAY) * end.episode_return
         )
+        now = {"seconds": round(seconds, 3), "env_steps": end.env_steps, "gradient_steps": gradient_steps}
+        for name in self._met_criteria():
+            if self.clocks[name] is None:
+                self.clocks[name] = dict(now)
         average = self.average_return
         assert average is not None
-        reached = {
-            "mean100_18": self.is_window_full and average >= 18.0,
-            "ema_17": self.ema >= 17.0,
-            "mean100_19_5": self.is_window_full and average >= 19.5,
-        }
-        for name, is_reached in reached.items():
-            if is_reached and self.clocks[name] is None:
-                self.clocks[name] = {
-                    "seconds": round(seconds, 3),
-                    "env_steps": end.env_steps,
-                    "gradient_steps": gradient_steps,
-                }
         return average
+
+    def _met_criteria(self) -> list[str]:
+        if not self.has_every_env_finished:
+            return []
+        mean = _mean(self._hundred) if len(self._hundred) == CRITERION_EPISODES else None
+        met = {
+            "mean100_18": mean is not None and mean >= 18.0,
+            "ema_17": self.episodes >= EMA_EPISODES and self.ema is not None and self.ema >= 17.0,
+            "mean100_19_5": mean is not None and mean >= 19.5,
+        }
+        return [name for name, is_met in met.items() if is_met]
+
+    def restart_games(self) -> None:
+        """Notes that all games were started anew: the short ones will end first again, so the means begin anew."""
+        self._finished_envs.clear()
+        self._window.clear()
+        self._hundred.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes."""
         return {
             "recent": list(self._window),
+            "hundred": list(self._hundred),
             "finished_envs": sorted(self._finished_envs),
             "episodes": self.episodes,
             "ema": self.ema,
@@ -99,7 +124,13 @@ class EpisodeStatistics:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned."""
-        self._window = deque(state["recent"], maxlen=self._config.window_episodes)
+        self._window = deque(state["recent"], maxlen=self.window_episodes)
+        self._hundred = deque(state.get("hundred", state["recent"]), maxlen=CRITERION_EPISODES)
         self._finished_envs = set(state["finished_envs"])
         self.episodes, self.ema = state["episodes"], state["ema"]
         self.clocks = state["clocks"]
+
+
+def _mean(values: Collection[float]) -> float | None:
+    # Sums of whole numbers: a mean of 19.5 is exact in float64.
+    return sum(values) / len(values) if values else None

@@ -10,7 +10,9 @@ from rl_speed.training.statistics import EpisodeStatistics
 
 
 def fake_trainer(global_step=0):
-    strategy = SimpleNamespace(reduce_boolean_decision=lambda decision, all=True: decision)
+    strategy = SimpleNamespace(
+        reduce_boolean_decision=lambda decision, all=True: decision, broadcast=lambda value: value
+    )
     return SimpleNamespace(
         global_step=global_step,
         should_stop=False,
@@ -18,6 +20,7 @@ def fake_trainer(global_step=0):
         world_size=1,
         logger=None,
         global_rank=0,
+        is_global_zero=True,
     )
 
 
@@ -29,7 +32,7 @@ def fake_dataset(env_steps=0, ends=()):
         pending.clear()
         return taken
 
-    return SimpleNamespace(generator=SimpleNamespace(env_steps=env_steps), take_episode_ends=take)
+    return SimpleNamespace(generator=SimpleNamespace(env_steps=env_steps), env_steps=env_steps, take_episode_ends=take)
 
 
 def make_statistics(window=4, envs=2, reward=19.5):

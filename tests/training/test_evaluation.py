@@ -7,6 +7,7 @@ import torch
 
 from rl_speed.config import load_config
 from rl_speed.experience import parts
+from rl_speed.system.ending import Ending
 from rl_speed.training import evaluation
 
 
@@ -31,5 +32,6 @@ def test_our_own_emulator_never_grades_itself(override, backend, monkeypatch):
     config = load_config("baseline", override.split())
     stop = Event()
     stop.set()
-    assert evaluation.play_games(torch.nn.Linear(1, 1), config, evaluation.Protocol(2, 0.01, 0), stop=stop) is None
+    protocol = evaluation.Protocol(2, 0.01, 0)
+    assert evaluation.play_games(torch.nn.Linear(1, 1), config, protocol, ending=Ending(stop)) is None
     assert seen == [backend]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rl_speed.config import load_config
+from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.fit import fit
 
 
@@ -27,6 +28,6 @@ def test_a_run_learns_from_games_on_the_gpu(tmp_path):
         "logging.directory": str(tmp_path), "logging.progress_bar": "false",
     }  # fmt: skip
     config = load_config("cuda", [f"{name}={value}" for name, value in changes.items()])
-    result = fit(config, "cuda").result
+    result = fit(Request(None, "cuda", config)).result
     assert result["env_steps"] >= 12_000
     assert result["gradient_steps"] > 50

@@ -5,7 +5,7 @@ from rl_speed.training.logger import RunLogger
 
 def test_a_full_disk_costs_the_curves_and_not_the_run(tmp_path, monkeypatch):
     warnings = []
-    logger = RunLogger(str(tmp_path), None, warnings.append)
+    logger = RunLogger(tmp_path / "version_0", warnings.append)
     logger.write({"reward": 1.0}, 1)
 
     def fail(*_):

@@ -11,11 +11,10 @@ from rl_speed.training.speed import SpeedMeter
 from tests.training.stand_ins import fake_dataset, fake_trainer
 
 
-def test_fps_is_of_the_window_and_leaves_the_prefill_out(monkeypatch):
+def test_fps_is_of_the_window_and_leaves_the_prefill_out():
     now = [100.0]
-    monkeypatch.setattr("rl_speed.training.speed.time.perf_counter", lambda: now[0])
     dataset = fake_dataset(0)
-    meter = SpeedMeter(StageTimer(), every_seconds=2.0)
+    meter = SpeedMeter(StageTimer(), every_seconds=2.0, now=lambda: now[0])
     fps = SpeedLogger(meter, dataset.generator, SimpleNamespace(epsilon=1.0))
     trainer, outputs = fake_trainer(), {"loss": torch.tensor([1.0])}
     fps.on_train_start(trainer, None)

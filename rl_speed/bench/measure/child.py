@@ -33,6 +33,7 @@ from rl_speed.system.errors import ActorError, ConfigError, UserError
 from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.build import Occasion, Run, build
+from rl_speed.training.launcher import launcher_hidden
 from rl_speed.training.plan import Plan, make_plan
 
 # Where the answers go. `run` gives it a descriptor of its own, so that what libraries print lands in the log.
@@ -71,10 +72,9 @@ def measure_train(config: RunConfig, preset: str, spec: dict[str, Any]) -> dict[
 
     quiet_lightning()
     announce("start")
-    config = config.model_copy(update={"logging": config.logging.model_copy(update={"directory": spec["folder"]})})
     plan = plan_as_asked(config)
-    with torch_threads(plan.learner_threads):
-        result = _measure_run(build(plan, Occasion(preset, Console(file=sys.stderr))), spec)
+    with launcher_hidden(), torch_threads(plan.learner_threads):
+        result = _measure_run(build(plan, Occasion(preset, Path(spec["folder"]), Console(file=sys.stderr))), spec)
     return {**result, "threads": plan.learner_threads, "plan": plan.summary()}
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from rl_speed.config import RunConfig
 from rl_speed.training.callbacks.episodes import EpisodeCounter
+from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.fit import fit
 
 MAX_POINTS = 500
@@ -46,10 +47,10 @@ def thin(points: list[tuple[float, int, float]], most: int = MAX_POINTS) -> list
 def run_with_curve(config: RunConfig, preset: str, console: Console, announce: Callable[[str], None]) -> dict[str, Any]:
     """Trains until the goal or the limit; returns result.json's content and the curve."""
     recorder = CurveRecorder(announce)
-    result = fit(config, preset, None, console, [recorder]).result
+    result = fit(Request(None, preset, config), console, [recorder]).result
     kept = (
         "solved", "stop_reason", "seconds", "env_steps", "gradient_steps", "episodes", "avg_reward", "clocks",
-        "confirmation", "seed", "env_steps_per_second", "plan",
+        "confirmation", "failed_confirmations", "seed", "env_steps_per_second", "plan",
     )  # fmt: skip
     return {
         **{name: result[name] for name in kept},

@@ -61,9 +61,7 @@ def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int,
     # Threads, precision and parts of a minibatch are those of the run as it is.
     plan = make_plan(config)
     with tempfile.TemporaryDirectory(prefix="rl_speed_bench_") as folder, torch_threads(plan.learner_threads):
-        logging = config.logging.model_copy(update={"directory": folder})
-        alone_plan = make_plan(alone.model_copy(update={"logging": logging}), kept=plan.kept())
-        run = build(alone_plan, Occasion(preset))
+        run = build(make_plan(alone, kept=plan.kept()), Occasion(preset, Path(folder)))
         try:
             measured = _stages(run, seconds, repeats, plan.threads.env)
         finally:

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from rl_speed.bench.model.rows import find, speed, stage_milliseconds
-from rl_speed.training.result import CONFIRMATION_SLACK, clock_text
+from rl_speed.training.result import clock_text
 
 STOPS_PAYING = 1.05  # a doubling that gains less than this does not pay
 # Time to solve of rungs too slow to be run: readers of the book's chapter saw about 300 env steps/s for 50 minutes.
@@ -156,7 +156,7 @@ def solved(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]], game:
             elif not run["solved"]:
                 reached = "no game ended" if run["avg_reward"] is None else f"reached {run['avg_reward']:.2f}"
                 text.append(f"`{name}` seed {run['seed']} did not solve in {clock_text(run['seconds'])}: {reached}.")
-            elif run["confirmation"] and run["confirmation"]["mean"] < run["stop_reward"] - CONFIRMATION_SLACK:
+            elif run["confirmation"] and run["confirmation"]["mean"] < run["stop_reward"]:
                 text.append(
                     f"The confirmation of `{name}` seed {run['seed']} ({run['confirmation']['mean']:.2f}) does not "
                     f"bear the stop out."

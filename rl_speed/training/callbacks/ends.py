@@ -1,4 +1,4 @@
-"""The ends of a run: the goal, a limit, and what is given back afterwards."""
+"""The ends of a run other than its goal: a limit, and what is given back afterwards."""
 
 from __future__ import annotations
 
@@ -11,22 +11,6 @@ from rl_speed.config import StopConfig
 from rl_speed.experience.generators.protocol import RolloutGenerator
 from rl_speed.learner.module import DQNModule
 from rl_speed.system.ending import Ending
-from rl_speed.training.callbacks.episodes import EpisodeCounter
-
-
-class StopAtReward(Callback):
-    """Ends the run once the mean return of a full window reaches the goal; the same batch on every rank."""
-
-    def __init__(self, counter: EpisodeCounter) -> None:
-        self._counter = counter
-        self.is_solved = False
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Looks only at finished games, on the host."""
-        if self._counter.newest or trainer.world_size > 1:
-            is_solved = self._counter.statistics.is_solved
-            self.is_solved = trainer.strategy.reduce_boolean_decision(is_solved, all=True)
-            trainer.should_stop = trainer.should_stop or self.is_solved
 
 
 class StopAtLimits(Callback):

@@ -30,6 +30,10 @@ class EpisodeCounter(Callback):
         self.statistics = statistics
         self.newest: list[EpisodeEnd] = []
 
+    def place(self) -> dict[str, float]:
+        """Where the run stands: env_steps and seconds."""
+        return {"env_steps": self._dataset.env_steps, "seconds": round(self._elapsed_seconds(), 3)}
+
     @property
     def state_key(self) -> str:
         """Its name in checkpoints."""
@@ -73,3 +77,16 @@ class EpisodePrinter(Callback):
                 f"episode {number}: reward {end.episode_return:g}, {end.episode_length_env_steps} env steps, "
                 f"env {end.env}, at {end.env_steps} env steps"
             )
+
+
+class GamesRestarted(Callback):
+    """Has the means of a resumed run begin anew, where its games were started anew."""
+
+    def __init__(self, counter: EpisodeCounter) -> None:
+        self._counter = counter
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After the statistics were restored; games that ended before are counted first."""
+        self._counter.on_train_batch_end(trainer)
+        self._counter.newest = []
+        self._counter.statistics.restart_games()

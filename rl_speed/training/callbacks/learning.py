@@ -31,7 +31,7 @@ class InputStandardisation(Callback):
 
 
 class TargetSync(Callback):
-    """Syncs the target network: hard every so many gradient steps, or softly after each batch."""
+    """Copies the online network to the target network every so many gradient steps; soft syncs are the module's."""
 
     def __init__(self, config: UpdateConfig) -> None:
         self._config = config
@@ -46,10 +46,8 @@ class TargetSync(Callback):
         assert isinstance(pl_module, DQNModule)
         every, last = self._config.target_sync_gradient_steps, self._last_gradient_step
         self._last_gradient_step = trainer.global_step
-        if self._config.target_sync_rate is not None:
-            pl_module.sync_target(self._config.target_sync_rate)
-        elif trainer.global_step // every > last // every:
-            pl_module.sync_target(None)
+        if trainer.global_step // every > last // every:
+            pl_module.sync_target()
 
 
 class PriorityUpdate(Callback):

@@ -11,7 +11,7 @@ from rl_speed.config import ExplorationConfig, UpdateConfig
 from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.policy import EpsilonGreedyPolicy, epsilon_at
 from rl_speed.learner.module import DQNModule
-from rl_speed.training.statistics import RECENT_EPISODES, EpisodeStatistics
+from rl_speed.training.statistics import EpisodeStatistics
 
 
 class Annealing(Callback):
@@ -39,9 +39,9 @@ class Annealing(Callback):
         assert isinstance(pl_module, DQNModule)
         if config.anneal_gradient_steps:
             self._share = min(trainer.global_step / config.anneal_gradient_steps, 1.0)
-        elif config.anneal_returns is not None and self._statistics.episodes >= RECENT_EPISODES:
+        elif config.anneal_returns is not None and (recent := self._statistics.recent_average) is not None:
             low, high = config.anneal_returns
-            reached = (self._statistics.recent_average - low) / (high - low)
+            reached = (recent - low) / (high - low)
             self._share = max(self._share, min(reached, 1.0))
         pl_module.set_learning_rate(self.between(config.learning_rate, config.final_learning_rate))
         self._dataset.env_steps_per_gradient_step = self.between(

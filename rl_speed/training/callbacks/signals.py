@@ -8,6 +8,8 @@ import threading
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
+from rl_speed.training.signals import ending_signals
+
 
 class KeepSignalHandlers(Callback):
     """Puts the handlers back in force that were there when this was made.
@@ -16,7 +18,7 @@ class KeepSignalHandlers(Callback):
     """
 
     def __init__(self) -> None:
-        self._handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._handlers = {number: signal.getsignal(number) for number in ending_signals()}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """After Lightning has put its own in."""

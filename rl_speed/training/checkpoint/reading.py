@@ -18,9 +18,16 @@ FORMAT = 1
 
 
 def _load(path: Path) -> tuple[dict[str, Any], str | None]:
-    """Reads tensors and plain values only, onto the CPU; returns them, or what is wrong."""
+    """Reads tensors and plain values only, onto the CPU; returns them, or what is wrong.
+
+    Tensors stay in the file until they are looked at: a replay is not held twice.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        return {}, "is missing"
+    except OSError as error:
+        return {}, f"cannot be read ({error.strerror})"
     except Exception as error:  # torch raises a different type for each way in which a file can be broken
         return {}, f"cannot be read, it is truncated or foreign ({first_line(error)})"
     return (content, None) if isinstance(content, dict) else ({}, "is not one of rl_speed")

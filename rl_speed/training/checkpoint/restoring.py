@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,20 @@ from rl_speed.training.checkpoint.random_state import set_random_state
 from rl_speed.training.checkpoint.reading import read_experience
 
 
-def restore_experience(
-    dataset: ExperienceDataset, folder: Path, rank: int, notify: Callable[[str], None]
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Restored:
+    """What was found beside replay, games and counters.
+
+    Attributes:
+        random: state of the global random generators, for `RandomStateRestorer`.
+        has_games: the games go on; False: they were started anew.
+    """
+
+    random: dict[str, Any]
+    has_games: bool
+
+
+def restore_experience(dataset: ExperienceDataset, folder: Path, rank: int, notify: Callable[[str], None]) -> Restored:
     """Restores replay, games and counters of a run, before Lightning restores the rest.
 
     Args:
@@ -25,9 +37,6 @@ def restore_experience(
         folder: the checkpoint.
         rank: of this process.
         notify: prints a sentence for the user.
-
-    Returns:
-        the state of the global random generators, for `RandomStateRestorer`.
 
     Raises:
         CheckpointError: the files are not usable.
@@ -44,9 +53,9 @@ def restore_experience(
         if not has_games:
             dataset.replay.cut()
     if not has_games:
-        notify("the games are started anew; replay and networks go on")
+        notify("the games are started anew, and so is the mean of their returns; replay and networks go on")
     notify(f"restored {folder.name} in {time.perf_counter() - start:.1f} s")
-    return dict(content["random"])
+    return Restored(dict(content["random"]), has_games)
 
 
 class RandomStateRestorer(Callback):

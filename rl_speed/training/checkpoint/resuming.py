@@ -10,6 +10,7 @@ from typing import Any
 from rl_speed.config import Overrides, RunConfig, as_changes, merge, validate
 from rl_speed.system.errors import ConfigError
 from rl_speed.training.checkpoint.reading import read_config, read_model
+from rl_speed.training.run_folder import run_of
 
 # What a checkpoint's replay, games and networks are made for.
 _FIXED_ON_RESUME = ("seed", "envs", "actors", "replay", "network")
@@ -25,12 +26,14 @@ class Request:
         preset: name of its configuration.
         config: what is asked for.
         kept: what was decided before the checkpoint and holds on, by field.
+        run_folder: that of the checkpoint's run, to go on in; None: a new one below `logging.directory`.
     """
 
     folder: Path | None
     preset: str
     config: RunConfig
     kept: dict[str, Any] = field(default_factory=dict)
+    run_folder: Path | None = None
 
 
 def resume_config(folder: Path, overrides: Overrides, max_seconds: float | None) -> Request:
@@ -53,7 +56,12 @@ def resume_config(folder: Path, overrides: Overrides, max_seconds: float | None)
     config = validate(content)
     _check_fixed(saved, config)
     kept = {name: value for name, value in facts.get("kept", {}).items() if not _names(changes, name)}
-    return Request(folder, str(facts["preset"]), config, kept)
+    run_folder = run_of(folder)
+    if _names(changes, "logging.directory") and run_folder is not None:
+        # Where the run is to be: the checkpoint's own folder, unless another one is asked for.
+        wanted = Path(config.logging.directory).resolve()
+        run_folder = run_folder if run_folder.parent == wanted else None
+    return Request(folder, str(facts["preset"]), config, kept, run_folder)
 
 
 def _names(changes: Sequence[Mapping[str, Any]], name: str) -> bool:

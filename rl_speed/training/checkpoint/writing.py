@@ -14,10 +14,12 @@ from pytorch_lightning import Callback
 from pytorch_lightning.plugins import TorchCheckpointIO
 
 from rl_speed.experience.dataset import ExperienceDataset
+from rl_speed.system.durable import sync_file, sync_folder
 from rl_speed.system.errors import CheckpointError
 from rl_speed.training.checkpoint.folders import MODEL_FILE, checkpoint_name, experience_file, list_checkpoints
 from rl_speed.training.checkpoint.random_state import random_state
 from rl_speed.training.checkpoint.reading import FORMAT, first_line
+from rl_speed.training.divergence import DivergedError, diverged, is_finite
 from rl_speed.training.plan import Plan
 
 _REPLACED = ".replaced"
@@ -32,8 +34,13 @@ class PlainCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Saves to a local path."""
-        with open(path, "wb") as file:
-            torch.save(checkpoint, file)
+        _save(checkpoint, Path(path))
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save(content, file)
+        sync_file(file)
 
 
 class CheckpointWriter(Callback):
@@ -115,17 +122,25 @@ class CheckpointWriter(Callback):
         """Saves what there is, if the run got anywhere; the exception itself goes on."""
         if self._gradient_steps_at_start is None or trainer.global_step <= self._gradient_steps_at_start:
             return
+        if isinstance(exception, DivergedError):
+            return
         try:
             self.save(trainer)
         except Exception as error:  # the first exception is what the user has to see
             self._notify(f"the run could not be saved either: {first_line(error)}")
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Writes one checkpoint; on failure tells the user and leaves the older ones alone."""
+        """Writes one checkpoint; on failure tells the user and leaves the older ones alone.
+
+        Raises:
+            DivergedError: weights are not finite; older checkpoints are better ones.
+        """
         name = checkpoint_name(trainer.global_step)
         final, temporary = self._directory / name, self._directory / f".{name}.partial"
         if self.newest == final:
             return
+        if not is_finite(trainer.lightning_module):
+            raise diverged("a weight", trainer.global_step, self._plan.config.update)
         try:
             if trainer.is_global_zero:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -135,10 +150,12 @@ class CheckpointWriter(Callback):
             self._save_experience(temporary / experience_file(trainer.global_rank))
             trainer.strategy.barrier("checkpoint written")
             if trainer.is_global_zero:
+                sync_folder(temporary)
                 replaced = final.with_name(f".{name}{_REPLACED}")
                 if final.exists():
                     final.rename(replaced)
                 temporary.rename(final)
+                sync_folder(self._directory)  # before an older one is removed
                 shutil.rmtree(replaced, ignore_errors=True)
                 for path in list_checkpoints(self._directory)[self._config.keep :]:
                     _remove(path)
@@ -168,8 +185,7 @@ class CheckpointWriter(Callback):
             "dataset": dataset.state_dict(),
             "random": random_state(),
         }
-        with path.open("wb") as file:
-            torch.save(content, file)
+        _save(content, path)
 
 
 def _remove(folder: Path) -> None:

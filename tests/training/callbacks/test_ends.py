@@ -1,4 +1,4 @@
-"""The goal and the limits."""
+"""The limits."""
 
 import threading
 
@@ -6,20 +6,8 @@ import pytest
 
 from rl_speed.config import StopConfig
 from rl_speed.system.ending import Ending
-from rl_speed.training.callbacks.ends import StopAtLimits, StopAtReward
-from tests.training.stand_ins import end, fake_dataset, fake_trainer, make_counter, make_statistics
-
-
-def test_the_run_stops_at_the_goal():
-    dataset = fake_dataset(ends=[end(21), end(21)])
-    counter = make_counter(make_statistics(window=2, envs=1), dataset)
-    stop, trainer = StopAtReward(counter), fake_trainer()
-    stop.on_train_batch_end(trainer)
-    assert not trainer.should_stop
-    counter.on_train_batch_end(trainer)
-    stop.on_train_batch_end(trainer)
-    assert trainer.should_stop
-    assert stop.is_solved
+from rl_speed.training.callbacks.ends import StopAtLimits
+from tests.training.stand_ins import fake_dataset, fake_trainer
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,3 @@ def test_the_target_is_synced_every_so_many_gradient_steps(tiny_config, start, g
     callback.on_train_batch_end(fake_trainer(gradient_step), module)
     same = torch.equal(module.online_network.advantage.bias, module.target_network.advantage.bias)
     assert same == is_synced
-
-
-def test_a_soft_sync_moves_by_its_rate(tiny_config):
-    config = tiny_config(update={"target_sync_rate": 0.25})
-    module = make_module(config)
-    before = module.target_network.advantage.bias.clone()
-    with torch.no_grad():
-        module.online_network.advantage.bias += 1.0
-    TargetSync(config.update).on_train_batch_end(fake_trainer(1), module)
-    assert torch.allclose(module.target_network.advantage.bias, before + 0.25)

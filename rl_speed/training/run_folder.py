@@ -1,0 +1,80 @@
+"""A run's folder: its number is taken by making it, and a lock keeps other runs out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rl_speed.system.errors import UserError
+
+_LOCK = ".lock"
+
+
+class RunFolder:
+    """A folder that belongs to this process until `release`; the system lets go of it when the process ends.
+
+    Args:
+        path: a folder that is there.
+
+    Raises:
+        UserError: another process has it, or it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(str(path / _LOCK))
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"run {path} is in use by another process that trains it; stop that one first, or start a new run"
+            ) from None
+        except NotImplementedError:  # some network file systems know no locks
+            return
+        except OSError as error:
+            raise _unwritable(path, error) from None
+
+    def release(self) -> None:
+        """Lets go of the folder; one that nothing was written to is removed."""
+        self._lock.release()
+        if {item.name for item in self.path.iterdir()} <= {_LOCK}:
+            (self.path / _LOCK).unlink(missing_ok=True)
+            self.path.rmdir()
+
+
+def new_run_folder(directory: Path) -> RunFolder:
+    """The next free version_N below `directory`; two runs that start at once get two.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        number = 1 + max((_number(path) for path in directory.iterdir()), default=-1)
+        while True:
+            path = directory / f"version_{number}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return RunFolder(path)
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+
+
+def run_of(checkpoint: Path) -> Path | None:
+    """The folder of the run that a checkpoint lies in; None if it was taken out of it."""
+    folder = checkpoint.resolve()
+    return folder.parent.parent if folder.parent.name == "checkpoints" else None
+
+
+def _number(path: Path) -> int:
+    """N of version_N; -1 for anything else."""
+    name, _, number = path.name.partition("_")
+    return int(number) if name == "version" and number.isdecimal() else -1
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"logging.directory: {path} cannot be written ({error}); choose another folder")
