@@ -29,7 +29,7 @@ PLAIN: dict[str, Any] = {
         "target_sync_gradient_steps": 8, "threads": 1,
     },
     "exploration": {"epsilon_end": 0.1, "decay_env_steps": 150},
-    "stop": {"max_gradient_steps": 42, "confirm_episodes": 4, "confirm_epsilon": 0.25},
+    "stop": {"max_gradient_steps": 42, "confirm_episodes": 0},
     "trainer": {"accelerator": "cpu"},
 }  # fmt: skip
 
@@ -81,7 +81,6 @@ def play(name: str) -> dict[str, Any]:
             "learning_rate": model["optimizer_states"][0]["param_groups"][0]["lr"],
             "priorities": experience["replay"]["ring"]["priority"].flatten().tolist()[-60:],
             "average_return": result.avg_reward,
-            "confirmation": result.confirmation,
             "returns_of_evaluation": games.returns,
         },
     }

@@ -67,3 +67,32 @@ def test_precision_belongs_to_the_update_and_no_weight_is_left_out():
     for gradient in gradients[2:]:
         assert torch.linalg.vector_norm(gradient - reference) < 0.05 * torch.linalg.vector_norm(reference)
         assert not torch.equal(gradient, reference)
+
+
+def test_a_soft_sync_moves_the_target_by_its_rate_after_each_gradient_step():
+    module = make_learner("update.target_sync_rate=0.25")
+    before = [parameter.clone() for parameter in module.target_network.parameters()]
+    losses = module.training_step(make_batch(1), 0)["loss"]
+    assert losses.isfinite().all()
+    moved = 0
+    for old, online, target in zip(
+        before, module.online_network.parameters(), module.target_network.parameters(), strict=True
+    ):
+        torch.testing.assert_close(target, old.lerp(online, 0.25))
+        moved += int(not torch.equal(online, old))
+    assert moved > 0
+
+
+@pytest.mark.parametrize("fused", ["true", "false"])
+def test_double_takes_the_choice_of_the_online_network(fused):
+    module = make_learner(f"network.fused={fused}", "update.double=true", "update.loss=mse")
+    # The online network prefers action 2 everywhere, the target network action 0.
+    with torch.no_grad():
+        for network, favourite in ((module.online_network, 2), (module.target_network, 0)):
+            network.advantage.bias[favourite] += 100.0
+    batch = make_batch(1).minibatch(0)
+    value = module.target_network(batch.next_observation)
+    target = batch.n_step_return + batch.bootstrap_discount * value[:, 2]
+    chosen = module.online_network(batch.observation).gather(1, batch.action[:, None]).squeeze(1)
+    _, error = module.loss(batch)
+    torch.testing.assert_close(error, ((target - chosen).abs() * batch.is_valid).detach(), rtol=1e-4, atol=1e-3)
