@@ -16,15 +16,28 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.catalogue import MUTANTS, Mutant
+import yaml
 
 ROOT = Path(__file__).parents[2]
+CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 COPIED = ("rl_speed", "tests", "configs", "benchmarks/peers", "cli.py", "pyproject.toml", "README.md")
 PASSED, FAILED = 0, 1  # pytest's exit statuses; others say that it could not run the tests
 # No mistake of the list makes anything wait for ever; this is for one that does.
 LIMIT_SECONDS = 1200
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mistake: see the head of the catalogue."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
 
 
 def copy_program(target: Path) -> None:
@@ -53,12 +66,12 @@ def run_tests(directory: Path, tests: Iterable[str]) -> tuple[int | None, str]:
 
 
 def judge(mutant: Mutant, directory: Path) -> tuple[str, str]:
-    """"killed", "SURVIVED" or "ERROR", and what there is to say about it; the copy is whole again afterwards."""
+    """ "killed", "SURVIVED" or "ERROR", and what there is to say about it; the copy is whole again afterwards."""
     path = directory / "rl_speed" / mutant.file
     content = path.read_text()
     found = content.count(mutant.old)
     if found != 1:
-        return "ERROR", f"{mutant.file} holds {mutant.old!r} {found} times, not once: bring tests/mutants up to date"
+        return "ERROR", f"{mutant.file} holds {mutant.old!r} {found} times, not once: bring {CATALOGUE.name} up to date"
     path.write_text(content.replace(mutant.old, mutant.new))
     try:
         status, output = run_tests(directory, mutant.tests.split())
@@ -85,7 +98,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="mutants whose name or file holds this text")
     only = parser.parse_args().only
-    mutants = [mutant for mutant in MUTANTS if only in mutant.name or only in mutant.file]
+    every = [Mutant(**entry) for entry in yaml.safe_load(CATALOGUE.read_text())]
+    mutants = [mutant for mutant in every if only in mutant.name or only in mutant.file]
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="rl_speed_mutants_") as name:
         directory = Path(name)
