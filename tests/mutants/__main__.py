@@ -1,6 +1,6 @@
 """Makes each mistake of the catalogue in a copy of the program and runs the tests that have to notice it.
 
-python -m tests.mutants [--only TEXT]
+python -m tests.mutants [--only EXPRESSION]
 
 Exit status: 0, all were noticed; 1, one was not; 2, the list does not fit the program any more, or the tests fail
 without any mistake.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,10 +97,10 @@ def check_program(directory: Path, mutants: list[Mutant]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="mutants whose name or file holds this text")
+    parser.add_argument("--only", default="", help="mutants in whose name or file this regular expression is found")
     only = parser.parse_args().only
     every = [Mutant(**entry) for entry in yaml.safe_load(CATALOGUE.read_text())]
-    mutants = [mutant for mutant in every if only in mutant.name or only in mutant.file]
+    mutants = [mutant for mutant in every if re.search(only, f"{mutant.name} {mutant.file}")]
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="rl_speed_mutants_") as name:
         directory = Path(name)
