@@ -6,7 +6,7 @@ VENV := .venv
 CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 
-.PHONY: setup train bench peers gpu-setup gpu-check test test-slow test-lowest lint format clean
+.PHONY: setup train bench peers gpu-setup gpu-check test test-slow test-mutants test-lowest lint format clean
 
 setup:
 	@scripts/setup $(VENV) $(CONSTRAINTS) "$(EXTRAS)" $(PYTHON) $(if $(filter file,$(origin PYTHON)),,asked)
@@ -44,6 +44,10 @@ test: setup
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow $(ARGS)
+
+# Whether the tests notice the mistakes listed in tests/mutants/catalogue.yaml; ARGS="--only replay" for some of them.
+test-mutants: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(ARGS)
 
 # The fast tests on the lowest versions that pyproject.toml allows, in an environment of their own.
 test-lowest:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rl_speed.config import preset_names
+from tests.command_line import HANG_SECONDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -60,7 +61,7 @@ def test_the_commands_run(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=HANG_SECONDS,
             check=False,
         )
         assert answer.returncode == 0, f"{text}: {answer.stderr}"

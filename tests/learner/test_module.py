@@ -90,3 +90,18 @@ def test_without_a_rate_no_gradient_step_touches_the_target():
     before = module.target_network.advantage.bias.detach().clone()
     module.training_step(make_batch(2), 0)
     assert torch.equal(module.target_network.advantage.bias, before)
+
+
+@pytest.mark.parametrize("fused", ["true", "false"])
+def test_double_takes_the_choice_of_the_online_network(fused):
+    module = make_learner(f"network.fused={fused}", "update.double=true", "update.loss=mse")
+    # The online network prefers action 2 everywhere, the target network action 0.
+    with torch.no_grad():
+        for network, favourite in ((module.online_network, 2), (module.target_network, 0)):
+            network.advantage.bias[favourite] += 100.0
+    batch = make_batch(1).minibatch(0)
+    value = module.target_network(batch.next_observation)
+    target = batch.n_step_return + batch.bootstrap_discount * value[:, 2]
+    chosen = module.online_network(batch.observation).gather(1, batch.action[:, None]).squeeze(1)
+    _, error = module.loss(batch)
+    torch.testing.assert_close(error, ((target - chosen).abs() * batch.is_valid).detach(), rtol=1e-4, atol=1e-3)

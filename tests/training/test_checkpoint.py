@@ -31,8 +31,9 @@ def test_a_broken_checkpoint_offers_the_next_older_one(tmp_path, finished_run, h
     assert str(newest.name) in last
     offered = last.split("--resume ")[-1].strip()
     assert Path(directory, offered).name == older.name
-    again = here("train", "--resume", offered, "--set", "stop.max_gradient_steps=61", cwd=directory)
-    assert again.returncode == 0, again.stderr
+    if damage == "truncated":  # what is offered is the same each time
+        again = here("train", "--resume", offered, "--set", "stop.max_gradient_steps=61", cwd=directory)
+        assert again.returncode == 0, again.stderr
 
 
 @pytest.mark.parametrize("name", ["experience_rank0.pt", "model.ckpt"])
