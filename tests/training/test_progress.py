@@ -30,7 +30,7 @@ def shown(config, columns, returns=(-21.0, -3.25), is_terminal=True):
 
 
 def test_80_columns_keep_the_bar_the_reward_and_the_time():
-    line = shown(StopConfig(), 80)[-1]
+    line = shown(StopConfig(reward=19.5), 80)[-1]
     assert len(line) <= 80
     assert "avg_reward -12.12 of 19.5" in line
     assert "1:02:03" in line
@@ -38,13 +38,13 @@ def test_80_columns_keep_the_bar_the_reward_and_the_time():
 
 
 def test_a_wide_terminal_has_all_of_it():
-    line = shown(StopConfig(), 160)[-1]
+    line = shown(StopConfig(reward=19.5), 160)[-1]
     for part in ("avg_reward -12.12 of 19.5", "1:02:03", "2 games", "12,345 fps", "epsilon 0.500", "1,234,567 env"):
         assert part in line
 
 
 def test_a_log_gets_whole_lines():
-    (line,) = shown(StopConfig(), 20, is_terminal=False)
+    (line,) = shown(StopConfig(reward=19.5), 20, is_terminal=False)
     assert line.startswith("training  avg_reward -12.12 of 19.5  1:02:03")
     assert line.endswith("1,234,567 env steps")
 
@@ -71,6 +71,6 @@ def test_games_that_judge_are_shown_as_they_go(monkeypatch):
 
 @pytest.mark.parametrize(("average", "share"), [(-21.0, 0.0), (-0.75, 0.5), (19.5, 1.0), (30.0, 1.0)])
 def test_the_bar_goes_from_the_first_game_to_the_goal(average, share):
-    bar = ProgressBar(StopConfig(), fake_dataset(), None, None, None, None, Console(file=io.StringIO()))
+    bar = ProgressBar(StopConfig(reward=19.5), fake_dataset(), None, None, None, None, Console(file=io.StringIO()))
     bar._lowest = -21.0
     assert bar._share_of_way(average) == pytest.approx(share)
