@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,7 +110,7 @@ def run(
     overrides, sweeps = tuple(set_ or []), tuple(_sweeps(sweep or []))
     if peers:
         _check_peers_game(overrides)
-    folder = out or DEFAULT_OUT / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    folder = out or _free_folder(datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     check_writable(folder)
     settings = Settings(
         seconds_per_rung, repeats, warmup_seconds, overrides, shlex.join(["rl-speed", *sys.argv[1:]]),
@@ -166,6 +167,20 @@ def _leave(session: Session, signal_number: int | None, is_wrong: bool) -> None:
     failed = [m for m in session.measurements if "error" in m and m["group"] not in ("peers", "env_only")]
     if failed or any("error" in run for run in session.solve_runs):
         raise typer.Exit(1)
+
+
+def _free_folder(name: str) -> Path:
+    """A new folder of that name, or of the next one that is free; two benches that start at once get two."""
+    for number in count(1):
+        path = DEFAULT_OUT / (name if number == 1 else f"{name}_{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError:  # `check_writable` says why
+            return path
+        return path
+    raise AssertionError("numbers do not end")
 
 
 def _check_goals(contestants: list[Contestant], overrides: Sequence[str]) -> None:

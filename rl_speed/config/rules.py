@@ -47,6 +47,20 @@ def game_has_the_variant(config: RunConfig) -> str | None:
     return None
 
 
+def rom_can_be_read(config: RunConfig) -> str | None:
+    """ale-py's own, or the same in the folder that $ALE_ROMS_DIR names."""
+    from ale_py import roms
+
+    try:
+        roms.get_rom_path(config.envs.game)
+    except OSError as error:
+        return (
+            f"envs.game = {config.envs.game}: its ROM cannot be read ({error}); install ale-py again, or unset "
+            f"ALE_ROMS_DIR"
+        )
+    return None
+
+
 def game_lasts_longer_than_a_step(config: RunConfig) -> str | None:
     """Else every env step would be cut off, and nothing but first frames would be seen."""
     envs = config.envs
@@ -262,6 +276,7 @@ def every_network_acts(config: RunConfig) -> str | None:
 
 # In the order in which a user hears of them; later ones may rely on earlier ones.
 RULES: tuple[Callable[[RunConfig], str | None], ...] = (
+    rom_can_be_read,
     backend_plays_the_variant,
     game_has_the_variant,
     game_lasts_longer_than_a_step,

@@ -13,9 +13,9 @@ import pytest
 
 from rl_speed.experience.generators.pipes import MAX_UNOBSERVED_SECONDS, Patience, PipeTransport
 from rl_speed.experience.generators.protocol import Order
-from rl_speed.system.errors import ActorError, ActorGoneError
+from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 from tests.command_line import HANG_SECONDS
-from tests.experience.generators.scripted_actors import fail
+from tests.experience.generators.scripted_actors import fail, refuse
 
 ORDER = Order(slot=0, weights_row=0, epsilon=0.0, env_steps=0, env_steps_stride=1)
 
@@ -82,6 +82,17 @@ def test_a_traceback_is_reported_even_if_the_next_order_comes_too_late():
     transport.close()
     assert transport.process_ids == []
     transport.close()
+
+
+def test_what_a_user_can_put_right_is_told_as_that():
+    transport = PipeTransport([refuse], timeout_seconds=60.0)
+    try:
+        transport.send(0, ORDER)
+        with pytest.raises(UserError, match="^env: it shows no images$"):
+            while True:
+                transport.receive(HANG_SECONDS)
+    finally:
+        transport.close()
 
 
 def test_a_process_that_cannot_start_takes_the_others_with_it():
