@@ -39,8 +39,9 @@ gpu-check:
 		--json $(GPU_RESULT)
 	$(GPU_PYTHON) cli.py emulator verify pong --device cuda --num-envs 4096 --frames 10000
 
+# Two processes: the fast tests keep one core busy each. The slow ones start programs that want the whole machine.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow $(ARGS)
@@ -52,7 +53,7 @@ test-mutants: setup
 # The fast tests on the lowest versions that pyproject.toml allows, in an environment of their own.
 test-lowest:
 	@$(MAKE) --no-print-directory setup VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dev
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q $(ARGS)
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

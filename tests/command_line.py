@@ -94,7 +94,14 @@ def assert_all_end(processes):
 def assert_no_leftovers(directory, processes, shared_before):
     assert_all_end(processes)
     assert not [path for path in directory.rglob("*") if ".partial" in path.name]
-    assert shared_blocks() <= shared_before
+    assert_shared_memory_is_given_back(shared_before)
+
+
+def assert_shared_memory_is_given_back(before):
+    deadline = time.monotonic() + HANG_SECONDS
+    while not shared_blocks() <= before:  # tests beside this one have blocks of their own, for moments
+        assert time.monotonic() < deadline, shared_blocks() - before
+        time.sleep(0.05)
 
 
 def shared_blocks():

@@ -18,6 +18,7 @@ from tests.command_line import (
     WITH_ACTORS,
     assert_all_end,
     assert_no_leftovers,
+    assert_shared_memory_is_given_back,
     call,
     checkpoints,
     children,
@@ -89,7 +90,7 @@ def test_a_killed_run_leaves_a_usable_checkpoint_and_no_orphans(tmp_path, here):
     process.kill()
     process.communicate()
     assert_all_end(actors)
-    assert shared_blocks() <= before
+    assert_shared_memory_is_given_back(before)
     resumed = here("train", "--resume", "last", "--set", "stop.max_gradient_steps=1", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
 
