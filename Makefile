@@ -6,7 +6,7 @@ VENV := .venv
 CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 
-.PHONY: setup train bench peers gpu-setup gpu-check test test-slow test-lowest lint format clean
+.PHONY: setup train bench peers gpu-setup gpu-check test test-slow test-mutants test-lowest lint format clean
 
 setup:
 	@scripts/setup $(VENV) $(CONSTRAINTS) "$(EXTRAS)" $(PYTHON) $(if $(filter file,$(origin PYTHON)),,asked)
@@ -39,16 +39,21 @@ gpu-check:
 		--json $(GPU_RESULT)
 	$(GPU_PYTHON) cli.py emulator verify pong --device cuda --num-envs 4096 --frames 10000
 
+# Two processes: the fast tests keep one core busy each. The slow ones start programs that want the whole machine.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow $(ARGS)
 
+# Whether the tests notice the mistakes listed in tests/mutants/catalogue.yaml; ARGS="--only replay" for some of them.
+test-mutants: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.mutants $(ARGS)
+
 # The fast tests on the lowest versions that pyproject.toml allows, in an environment of their own.
 test-lowest:
 	@$(MAKE) --no-print-directory setup VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt EXTRAS=dev
-	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q $(ARGS)
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -17,13 +17,14 @@ import pytest
 import torch
 import yaml
 
+import rl_speed
 from rl_speed.cli import main
 from rl_speed.config import RunConfig, merge, validate
 from rl_speed.learner.module import DQNModule
 from rl_speed.learner.network import make_network
 from rl_speed.records import EnvStep
 from rl_speed.system.stage_timer import StageTimer
-from tests.command_line import ENDLESS, call, checkpoints
+from tests.command_line import ENDLESS, checkpoints
 
 
 class CountingEnv:
@@ -161,8 +162,8 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a short run with two checkpoints; tests that change it work on a copy."""
     directory = tmp_path_factory.mktemp("finished")
     (directory / "run.yaml").write_text(ENDLESS)
-    changes = ["--set", "stop.max_gradient_steps=60", "--set", "checkpoint.every_seconds=0.02"]
-    answer = call("train", "--config", "run.yaml", *changes, cwd=directory)
-    assert answer.returncode == 0, answer.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        rl_speed.train("run.yaml", {"stop.max_gradient_steps": 60, "checkpoint.every_seconds": 0.02})
     assert len(checkpoints(directory)) >= 2
     return directory

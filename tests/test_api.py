@@ -1,5 +1,7 @@
 """The program as functions: in a script, a thread, and with the caller's own env and network."""
 
+import contextlib
+import io
 import os
 import random
 import re
@@ -19,6 +21,7 @@ from pytorch_lightning import Callback
 
 import rl_speed
 from rl_speed.system.errors import UserError
+from tests.command_line import HANG_SECONDS
 from tests.conftest import TINY
 
 README = Path(__file__).parent.parent / "README.md"
@@ -80,11 +83,20 @@ def train(tmp_path, **arguments):
     return rl_speed.train("baseline", tiny(tmp_path, **changes), seed=3, **arguments)
 
 
-def test_train_evaluate_and_load(tmp_path, capsys):
-    result = train(tmp_path)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run on ale-py with games of at most 100 env steps, for tests that only read it, and what it printed."""
+    directory, printed = tmp_path_factory.mktemp("trained"), io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        result = train(directory, changes={"envs": {**TINY["envs"], "max_episode_frames": 400}})
+    return result, directory, printed.getvalue()
+
+
+def test_train_evaluate_and_load(trained, capsys):
+    result, directory, printed = trained
     assert (result.stop_reason, result.gradient_steps, result.solved) == ("max_gradient_steps", 30, False)
     assert result.checkpoint.is_dir()
-    assert result.directory == tmp_path / "version_0"
+    assert result.directory == directory / "version_0"
     assert result.content["seed"] == 3
     games = rl_speed.evaluate(result.checkpoint, episodes=1, epsilon=1.0)
     assert len(games.returns) == 1
@@ -92,12 +104,11 @@ def test_train_evaluate_and_load(tmp_path, capsys):
     assert agent.action_names[0] == "NOOP"
     screen = np.random.default_rng(0).integers(0, 256, (210, 160, 3), dtype=np.uint8)
     assert 0 <= agent(screen) < len(agent.action_names)
-    assert capsys.readouterr().out == ""
+    assert printed + capsys.readouterr().out == ""
 
 
-def test_the_agent_sees_what_the_run_saw(tmp_path):
-    result = train(tmp_path)
-    agent = rl_speed.load(result.checkpoint)
+def test_the_agent_sees_what_the_run_saw(trained):
+    agent = rl_speed.load(trained[0].checkpoint)
     first, second = (np.full((210, 160), value, dtype=np.uint8) for value in (10, 200))
     seen = []
     agent._policy.network = lambda stack: seen.append(stack[0, :, 0, 0].tolist()) or torch.zeros(1, 6)
@@ -146,11 +157,15 @@ def test_an_interrupt_saves_the_run_and_leaves_the_interpreter_alone(kind, tmp_p
             if trainer.global_step == 10:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    before = signal.getsignal(signal.SIGINT)
+    # Who runs the tests in a shell's background has Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threads = torch.get_num_threads()
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, callbacks=[Interrupt()], changes={"actors": {"kind": kind}})
-    assert signal.getsignal(signal.SIGINT) == before
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, callbacks=[Interrupt()], changes={"actors": {"kind": kind}})
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert torch.get_num_threads() == threads
     resumed = rl_speed.train(
         resume="last", overrides={"logging.directory": str(tmp_path), "stop.max_gradient_steps": 20}
@@ -192,7 +207,7 @@ def test_in_a_thread_and_stopped_from_outside(tmp_path):
         target=lambda: results.append(train(tmp_path, callbacks=[StopLater()], stop=stop, env=Corridor))
     )
     thread.start()
-    thread.join(60)
+    thread.join(HANG_SECONDS)
     assert results[0].stop_reason == "interrupted"
     assert results[0].gradient_steps == 12
     assert results[0].checkpoint.is_dir()
@@ -225,15 +240,14 @@ def test_an_env_and_a_network_of_the_callers_own(kind, tmp_path):
     assert resumed.gradient_steps == 40
 
 
-def test_what_a_run_was_made_of_is_not_taken_for_something_else(tmp_path):
+def test_what_a_run_was_made_of_is_not_taken_for_something_else(tmp_path, trained):
     result = train(tmp_path, env=Corridor)
     with pytest.raises(
         UserError, match=r"with an env of the caller's own; call rl_speed from Python with env=.*Corridor"
     ):
         rl_speed.evaluate(result.checkpoint, episodes=1)
-    plain = train(tmp_path)
     with pytest.raises(UserError, match=r"a network of rl_speed's own; leave network="):
-        rl_speed.evaluate(plain.checkpoint, episodes=1, network=OwnNetwork)
+        rl_speed.evaluate(trained[0].checkpoint, episodes=1, network=OwnNetwork)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +306,7 @@ def test_a_plain_script_without_a_guard_runs_with_actor_processes(tmp_path):
         )
     )
     done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=HANG_SECONDS, check=False,
         env={**os.environ, "PYTHONPATH": str(README.parent)},
     )  # fmt: skip
     assert done.stdout.splitlines() == ["started", "30"], done.stderr
@@ -309,7 +323,7 @@ def test_the_readmes_example_runs(tmp_path):
     (example,) = re.findall(r"```python\n(import rl_speed\n.*?)```", README.read_text(), flags=re.S)
     (tmp_path / "example.py").write_text(example)
     done = subprocess.run(
-        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=HANG_SECONDS, check=False,
         env={**os.environ, "PYTHONPATH": str(README.parent)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -142,7 +142,9 @@ def test_doctor_and_the_bench_say_what_is_left_out(here, tmp_path):
     assert "stop.reward = null: breakout is played without a goal until Ctrl-C" in answer.stdout
     told = []
     chosen, is_wrong = _choose(
-        ["baseline", "wrappers_n_envs"], ["envs.game=breakout"], SimpleNamespace(problem=told.append)
+        ["baseline", "wrappers_n_envs"],
+        SimpleNamespace(overrides=("envs.game=breakout",)),
+        SimpleNamespace(problem=told.append),
     )
     assert ([contestant.name for contestant in chosen], is_wrong) == (["baseline", "wrappers_n_envs"], False)
     assert told == [sentence]

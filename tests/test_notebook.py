@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import HANG_SECONDS
 from tests.conftest import TINY
 
 nbformat = pytest.importorskip("nbformat")
@@ -25,7 +26,7 @@ def path(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_the_notebook_runs(path):
     notebook = nbformat.read(ROOT / "docs" / "first_steps.ipynb", as_version=4)
-    client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path)}})
+    client = nbclient.NotebookClient(notebook, timeout=HANG_SECONDS, resources={"metadata": {"path": str(path)}})
     client.execute()
     results = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert not [output for output in results if output.output_type == "error"]
@@ -44,10 +45,10 @@ def test_a_kernel_outlives_an_interrupt_and_has_its_threads_back(path):
         f"rl_speed.train(resume='last', overrides={{'logging.directory': {str(path)!r}, "
         "'stop.max_gradient_steps': 10**4}, max_seconds=1).stop_reason",
     ]
-    manager, client = start_new_kernel(cwd=str(path), startup_timeout=60)
+    manager, client = start_new_kernel(cwd=str(path), startup_timeout=HANG_SECONDS)
 
     def reply_to(message):
-        while (reply := client.get_shell_msg(timeout=90))["parent_header"].get("msg_id") != message:
+        while (reply := client.get_shell_msg(timeout=HANG_SECONDS))["parent_header"].get("msg_id") != message:
             pass
         return reply["content"]
 

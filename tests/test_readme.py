@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rl_speed.config import preset_names
+from tests.command_line import HANG_SECONDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -60,7 +61,7 @@ def test_the_commands_run(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=HANG_SECONDS,
             check=False,
         )
         assert answer.returncode == 0, f"{text}: {answer.stderr}"
@@ -81,3 +82,25 @@ def test_every_command_of_a_page_is_one_of_the_program(name):
     for text in commands:
         arguments = shlex.split(text)
         assert CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0, text
+
+
+def rows_of(text, headers):
+    """The rows of the first table whose header names all of these, as dictionaries of their cells."""
+    for match in re.finditer(r"^\|.*\|\n\|[-|]+\|\n((?:\|.*\|\n)+)", text, re.MULTILINE):
+        first, _, *lines = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in match[0].splitlines()]
+        if set(headers) <= {header.replace("`", "") for header in first}:
+            return [dict(zip((header.replace("`", "") for header in first), line, strict=True)) for line in lines]
+    raise AssertionError(f"no table with {headers}")
+
+
+@pytest.mark.parametrize(("title", "first"), [("The ladder", "rung"), ("Beside other programs", "program")])
+def test_speeds_in_the_readme_are_those_of_the_record_it_names(title, first):
+    section = README[README.index(f"**{title}**") :]
+    record = ROOT / re.search(r"\((benchmarks/results/[^)]*/bench\.md)\)", section)[1]
+    recorded = {row["name"]: row for part in record.read_text().split("\n## ") if "x baseline" in part
+                for row in rows_of("## " + part, ["name", "samples/s (min .. max)"])}  # fmt: skip
+    shown = rows_of(section, [first, "samples/s (min .. max)"])
+    assert len(shown) >= 5
+    for row in shown:
+        name = row.pop(first)
+        assert row == {header: recorded[name][header] for header in row}, name

@@ -2,17 +2,19 @@
 
 import io
 import json
+import shutil
 
 import pytest
 import torch
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rl_speed.config import merge, validate
 from rl_speed.training.checkpoint.folders import find_last, list_checkpoints
 from rl_speed.training.checkpoint.reading import read_config, read_experience, read_model
 from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.fit import fit
-from rl_speed.training.run_folder import run_of
+from rl_speed.training.run_folder import RunFolder, run_of
 from tests.conftest import TINY
 
 # Games of 25 env steps, so that many end, and fresh seeds in between.
@@ -141,8 +143,6 @@ def test_result_and_configuration_lie_in_the_runs_folder(tmp_path):
 
 
 def test_tensorboard_holds_the_seven_tags(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     outcome = run(tmp_path, 60)
     events = EventAccumulator(str(outcome.directory))
     events.Reload()
@@ -163,3 +163,56 @@ def test_the_goal_ends_the_run(tmp_path):
     assert outcome.result["solved"]
     assert outcome.result["stop_reason"] == "solved"
     assert outcome.result["episodes"] >= 5
+
+
+def test_an_unsolved_run_is_not_confirmed_unless_asked(tmp_path):
+    stop = {"confirm_episodes": 2, "confirm_epsilon": 0.5}
+    assert run(tmp_path / "first", 10, stop=stop).result["confirmation"] is None
+    result = run(tmp_path / "second", 10, stop={**stop, "confirm_unsolved": True}).result
+    assert (result["solved"], result["stop_reason"]) == (False, "max_gradient_steps")
+    assert result["confirmation"]["episodes"] == 2
+
+
+def test_settings_of_the_optimizer_that_change_on_resume_hold(tmp_path):
+    run(tmp_path, 20)
+    run(tmp_path, 40, resume=find_last(tmp_path), update={"adam_epsilon": 0.01})
+    (group,) = read_model(find_last(tmp_path))["optimizer_states"][0]["param_groups"]
+    assert group["eps"] == 0.01
+
+
+def test_a_resumed_run_goes_on_in_its_own_folder_wherever_it_is_started(tmp_path, finished_run, here):
+    shutil.copytree(finished_run, tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    folder = tmp_path / "a" / "lightning_logs" / "version_0"
+    limit = ["--set", "stop.max_gradient_steps=80"]
+    answer = here("train", "--resume", str(folder), *limit, cwd=tmp_path / "b")
+    assert answer.returncode == 0, answer.stderr
+    assert (folder / "checkpoints" / "gradient_steps=000000080").is_dir()
+    assert list((tmp_path / "b").iterdir()) == []
+    elsewhere = ["--set", "stop.max_gradient_steps=90", "--set", "logging.directory=logs"]
+    answer = here("train", "--resume", str(folder), *elsewhere, cwd=tmp_path / "b")
+    assert answer.returncode == 0, answer.stderr
+    assert (tmp_path / "b" / "logs" / "version_0" / "checkpoints" / "gradient_steps=000000090").is_dir()
+
+
+def test_a_run_that_goes_on_cannot_be_resumed_beside_itself(tmp_path, finished_run, here):
+    shutil.copytree(finished_run, tmp_path / "a")
+    folder = tmp_path / "a" / "lightning_logs" / "version_0"
+    before = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    running = RunFolder(folder)
+    answer = here("train", "--resume", str(folder), cwd=tmp_path)
+    running.release()
+    assert answer.returncode == 2
+    assert f"run {folder} is in use" in answer.stderr
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == before
+
+
+def test_curves_of_a_resumed_run_do_not_run_backwards(tmp_path):
+    run(tmp_path, 60, checkpoint={"every_seconds": 1e-6, "keep": 100})
+    older = next(path for path in list_checkpoints(tmp_path / "version_0" / "checkpoints") if path.name.endswith("30"))
+    resumed = run(tmp_path, 60, resume=older)
+    events = EventAccumulator(str(resumed.directory))
+    events.Reload()
+    assert [event.step for event in events.Scalars("reward")] == list(range(1, resumed.result["episodes"] + 1))
+    env_steps = [event.step for event in events.Scalars("epsilon")]
+    assert env_steps == sorted(set(env_steps))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ from rl_speed.system.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from rl_speed.bench.contestants import Contestant
-    from rl_speed.bench.session import Session
+    from rl_speed.bench.session import Session, Settings
 
 DEFAULT_OUT = Path("bench_results")
 
@@ -45,8 +46,11 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[list[Contestant], bool]:
-    """The rungs that exist; one sentence for each that does not. All of this machine's ladder if none is named."""
+def _choose(rungs: list[str], settings: Settings, session: Session) -> tuple[list[Contestant], bool]:
+    """The rungs that exist, and whether others were named; a sentence for each that does not.
+
+    All of this machine's ladder if none is named.
+    """
     from rl_speed.bench.contestants import ladder, measured_config, rung
     from rl_speed.config import game_remarks
     from rl_speed.system.machine import has_cuda
@@ -59,15 +63,17 @@ def _choose(rungs: list[str], overrides: list[str], session: Session) -> tuple[l
     chosen, is_wrong = [], False
     for contestant in wanted:
         try:
-            measured_config(contestant, overrides)
+            measured_config(contestant, settings.overrides)
         except ConfigError as error:
             session.problem(f"Error: rung {contestant.name}: {error}")
             is_wrong = True
         else:
             chosen.append(contestant)
             # A measurement ends with its window, with a goal or without.
-            for remark in game_remarks(contestant.preset or "", [*overrides, "stop.reward=0"]):
+            for remark in game_remarks(contestant.preset or "", [*settings.overrides, "stop.reward=0"]):
                 session.problem(remark)
+    if not chosen and not (settings.peers or settings.sweeps):
+        raise ConfigError("no rung is left to measure; `rl-speed configs` lists the presets")
     return chosen, is_wrong
 
 
@@ -93,44 +99,29 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the report; default: bench_results/<date>.")] = None,
 ) -> None:
-    """Measure rungs side by side, print the table and the diagnosis, and write JSON, CSV, Markdown and a page.
+    """Measure rungs side by side, print verdict, tables and details, and write JSON, CSV, Markdown and a page.
 
     Each measurement is a process of its own; repeats are interleaved. Ctrl-C keeps what was measured.
     """
-    from rl_speed.bench import contestants as who
-    from rl_speed.bench.session import Session, Settings, check_writable
-    from rl_speed.system.machine import has_cuda
+    from rl_speed.bench.session import Session, Settings
+    from rl_speed.bench.show.report import check_writable
     from rl_speed.training.signals import first_signal
 
-    console = Console()
-    sweeps = _sweeps(sweep or [])
-    folder = out or DEFAULT_OUT / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    check_writable(folder)
-    overrides = list(set_ or [])
-    command = shlex.join(["rl-speed", *sys.argv[1:]])
+    overrides, sweeps = tuple(set_ or []), tuple(_sweeps(sweep or []))
     if peers:
         _check_peers_game(overrides)
+    folder = out or _free_folder(datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
+    check_writable(folder)
     settings = Settings(
-        seconds_per_rung, repeats, warmup_seconds, tuple(overrides), command, seeds if to_solve else 0,
-        solve_minutes if to_solve else 0.0, tuple(sweeps), peers,
+        seconds_per_rung, repeats, warmup_seconds, overrides, shlex.join(["rl-speed", *sys.argv[1:]]),
+        seeds if to_solve else 0, solve_minutes if to_solve else 0.0, sweeps, peers,
     )  # fmt: skip
+    console = Console()
     with first_signal(_interrupt) as received, _status(console) as (notify, progress, quiet):
-        session = Session(settings, folder, notify, progress)
-        chosen, is_wrong = _choose(rungs or [], overrides, session)
-        if not chosen and not (peers or sweeps):
-            raise ConfigError("no rung is left to measure; `rl-speed configs` lists the presets")
+        session, is_wrong = Session(settings, folder, notify, progress), False
         try:
-            together = chosen + (who.peers() if peers else [])
-            session.interleave(together)
-            if any(c.name == "baseline" for c in chosen):
-                session.calibrate()
-            if peers:
-                session.interleave(who.env_only())
-            for name in sweeps:
-                session.sweep(name)
-            if to_solve:
-                fast = "fast_gpu" if has_cuda() else "fast_cpu"
-                session.solve(chosen if rungs else [who.rung(fast)], range(seeds), 60.0 * solve_minutes)
+            chosen, is_wrong = _choose(rungs or [], settings, session)
+            _measure(session, chosen, is_named=bool(rungs))
             session.is_whole = True
         except KeyboardInterrupt:
             received.setdefault("signal", int(signal.SIGINT))
@@ -138,8 +129,39 @@ def run(
             session.close()
         quiet()
         _finish(session, folder, console)
-    if "signal" in received:
-        raise typer.Exit(128 + received["signal"])
+    _leave(session, received.get("signal"), is_wrong)
+
+
+def _measure(session: Session, chosen: list[Contestant], is_named: bool) -> None:
+    """All that was asked for, in turn.
+
+    Args:
+        session: takes the measurements.
+        chosen: rungs.
+        is_named: whether the user named them.
+    """
+    from rl_speed.bench import contestants as who
+    from rl_speed.system.machine import has_cuda
+
+    settings = session.settings
+    solving = chosen if is_named else [who.rung("fast_gpu" if has_cuda() else "fast_cpu")]
+    if settings.seeds:
+        _check_goals(solving, settings.overrides)
+    session.interleave(chosen + (who.peers() if settings.peers else []))
+    if any(contestant.name == "baseline" for contestant in chosen):
+        session.calibrate()
+    if settings.peers:
+        session.interleave(who.env_only())
+    for name in settings.sweeps:
+        session.sweep(name)
+    if settings.seeds:
+        session.solve(solving, range(settings.seeds), 60.0 * settings.solve_minutes)
+
+
+def _leave(session: Session, signal_number: int | None, is_wrong: bool) -> None:
+    """Ends with the status that says how it went."""
+    if signal_number is not None:
+        raise typer.Exit(128 + signal_number)
     if is_wrong:
         raise typer.Exit(2)
     failed = [m for m in session.measurements if "error" in m and m["group"] not in ("peers", "env_only")]
@@ -147,11 +169,38 @@ def run(
         raise typer.Exit(1)
 
 
-def _check_peers_game(overrides: list[str]) -> None:
+def _free_folder(name: str) -> Path:
+    """A new folder of that name, or of the next one that is free; two benches that start at once get two."""
+    for number in count(1):
+        path = DEFAULT_OUT / (name if number == 1 else f"{name}_{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError:  # `check_writable` says why
+            return path
+        return path
+    raise AssertionError("numbers do not end")
+
+
+def _check_goals(contestants: list[Contestant], overrides: Sequence[str]) -> None:
+    """A run without a goal cannot be solved."""
+    from rl_speed.config import load_config
+
+    for contestant in contestants:
+        assert contestant.preset is not None
+        if load_config(contestant.preset, list(overrides)).stop.reward is None:
+            raise ConfigError(
+                f"--to-solve: rung {contestant.name} has no goal (stop.reward = null); give one, for example "
+                f"--set stop.reward=19.5"
+            )
+
+
+def _check_peers_game(overrides: Sequence[str]) -> None:
     """The peers play Pong as it comes; rungs beside them have to."""
     from rl_speed.config import load_config
 
-    envs = load_config("baseline", overrides).envs
+    envs = load_config("baseline", list(overrides)).envs
     if envs.game != "pong" or envs.sticky_probability:
         raise ConfigError(
             f"--peers play pong without sticky actions, but --set asks for envs.game = {envs.game} and "
@@ -187,9 +236,10 @@ def _status(console: Console) -> Iterator[tuple[Any, Any, Any]]:
 def _finish(session: Session, folder: Path, console: Console) -> None:
     """Prints tables and sentences, writes the report."""
     from rl_speed.bench.show.report import write_report
+    from rl_speed.bench.show.terminal import print_report
 
     content = session.content()
-    _print(content, console)
+    print_report(content, console)
     if not session.measurements and not session.solve_runs:
         return
     target = write_report(folder, content)
@@ -198,25 +248,16 @@ def _finish(session: Session, folder: Path, console: Console) -> None:
     console.print(f"report: {target / 'bench.html'}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _print(content: dict[str, Any], console: Console) -> None:
-    from rl_speed.bench.show.tables import terminal_tables
-
-    for table in terminal_tables(content):
-        console.print(table)
-    for text in (content["diagnosis"], *content["answers"].values()):
-        if text:
-            console.print(text + "\n", highlight=False, markup=False)
-
-
 @bench_app.command()
 def report(folder: Annotated[Path, typer.Argument(help="Folder with a bench.json.")]) -> None:
-    """Write CSV, Markdown and page anew from a bench.json, and print its tables."""
+    """Write CSV, Markdown and page anew from a bench.json, and print it."""
     from rl_speed.bench.show.report import read_report, write_report
+    from rl_speed.bench.show.terminal import print_report
 
     content = read_report(folder)
     console = Console()
-    _print(content, console)
-    target = write_report(folder if folder.is_dir() else folder.parent, content)
+    print_report(content, console)
+    target = write_report(folder if folder.is_dir() else folder.parent, content, with_record=False)
     console.print(f"report: {target / 'bench.html'}", highlight=False, soft_wrap=True, markup=False)
 
 

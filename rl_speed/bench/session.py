@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from rl_speed.bench.contestants import Contestant, actors_points, envs_point, measured_config, wrappers_points
 from rl_speed.bench.measure.runner import STARTUP_LIMIT_SECONDS, run_child, spec_of
 from rl_speed.bench.measure.sampler import GpuSampler
-from rl_speed.bench.model.answers import STOPS_PAYING, answers
-from rl_speed.bench.model.diagnosis import expect, paragraph
+from rl_speed.bench.model.answers import STOPS_PAYING
+from rl_speed.bench.model.diagnosis import with_diagnosis
+from rl_speed.bench.model.expectations import expect
 from rl_speed.bench.model.rows import make_rows, per_second
+from rl_speed.bench.model.solving import why_not_solved
+from rl_speed.bench.provenance import commit, package_facts
 from rl_speed.config import validate
-from rl_speed.system.cores import usable_cores
-from rl_speed.system.errors import UserError
 from rl_speed.system.json_file import write_whole
 from rl_speed.system.machine import machine, versions
 from rl_speed.training.plan import decided_fields, with_fields
@@ -47,43 +45,6 @@ class Settings:
     peers: bool = False
 
 
-def commit() -> str | None:
-    """The source's commit, with a mark if files differ from it; None outside a checkout."""
-    folder = str(Path(__file__).parent)
-    with suppress(OSError, subprocess.SubprocessError):
-        found = subprocess.run(
-            ["git", "-C", folder, "describe", "--always", "--abbrev=9", "--dirty", "--exclude=*"],
-            capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-        return found.stdout.strip() or None
-    return None
-
-
-def check_writable(folder: Path) -> None:
-    """Makes the folder and tries a file in it; raises UserError with a sentence."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".rl_speed_probe"
-        probe.write_text("", encoding="utf-8")
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"--out {folder} cannot be written ({error}); choose another folder") from None
-
-
-def package_facts(contestant: Contestant) -> dict[str, str] | None:
-    """Version and licence of a peer, as its package states them."""
-    if contestant.package is None:
-        return None
-    try:
-        found: Any = metadata.metadata(contestant.package)
-    except metadata.PackageNotFoundError:
-        return None
-    classifiers = found.get_all("Classifier") or []
-    licences = [text.rpartition(":: ")[2] for text in classifiers if text.startswith("License ::")]
-    licence = found.get("License-Expression") or ", ".join(licences) or (found.get("License") or "not stated")[:80]
-    return {"package": contestant.package, "version": str(found["Version"]), "licence": licence}
-
-
 class Session:
     """Measures, and knows what was measured.
 
@@ -91,7 +52,7 @@ class Session:
         settings: of the bench.
         out: folder that takes bench.json after every measurement, and the logs of the measured processes.
         notify: prints a line for the user.
-        progress: told (name, repeat, phase) whenever one of them changes; may be None.
+        progress: called with (name, repeat, phase) whenever one of them changes; may be None.
     """
 
     def __init__(
@@ -111,7 +72,7 @@ class Session:
         self.measurements: list[dict[str, Any]] = []
         self._configs: dict[str, Any] = {}
         self._plans: dict[str, Any] = {}  # what ran, by rung
-        self._facts = {"commit": commit(), "machine": machine(), "versions": versions()}
+        self._facts: dict[str, Any] = {"commit": commit(), "machine": machine(), "versions": versions()}
         self.solve_runs: list[dict[str, Any]] = []
         self.calibration: dict[str, Any] | None = None
         self.problems: list[str] = []
@@ -133,50 +94,49 @@ class Session:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{plain}.log").touch()
-        except OSError:  # told by `save`
+        except OSError:  # `save` says so
             folder = Path(tempfile.gettempdir())
         return folder / f"{plain}.log"
 
-    @property
-    def game(self) -> str:
-        """The game of the rungs."""
-        found = {config["envs"]["game"] for config in self._configs.values()}
-        return found.pop() if len(found) == 1 else ("several" if found else "pong")
-
     def measure(self, contestant: Contestant, repeat: int) -> dict[str, Any] | None:
-        """Measures one contestant once; None if it failed, which is noted and told."""
-        if contestant not in self.contestants:
-            self.contestants.append(contestant)
-            if contestant.group == "ladder":
-                # As it is now: the user may edit a file while others are measured.
-                config = measured_config(contestant, self.settings.overrides)
-                self._configs[contestant.name] = config.model_dump(mode="json")
-        seconds = self.settings.seconds_per_rung
-        if contestant.group == "env_only":
-            seconds = min(seconds, ENV_ONLY_SECONDS)
-        noted: dict[str, Any] = {"name": contestant.name, "group": contestant.group, "repeat": repeat}
-        sentence = contestant.missing()
-        if sentence is not None:
-            answer: dict[str, Any] = {"error": sentence}
-        else:
-            answer = run_child(
-                spec_of(contestant, list(self.settings.overrides), seconds, self.settings.warmup_seconds),
-                self._log(contestant.name),
-                STARTUP_LIMIT_SECONDS + 10 * (seconds + self.settings.warmup_seconds),
-                self._gpu,
-                lambda phase: self._show(contestant.name, repeat, phase),
-            )
+        """Measures one contestant once; None if it failed; the failure is kept and shown."""
+        self._enter(contestant)
+        missing = contestant.missing()
+        answer = {"error": missing} if missing else self._run(contestant, repeat)
+        measurement = {"name": contestant.name, "group": contestant.group, "repeat": repeat}
         if "error" in answer:
-            self.measurements.append({**noted, "error": answer["error"]})
-            self.problem(answer["error"] if sentence else f"{contestant.name} failed: {answer['error']}")
+            self.measurements.append({**measurement, "error": answer["error"]})
+            self.problem(missing or f"{contestant.name} failed: {answer['error']}")
             self.save()
             return None
-        self.measurements.append({**noted, "result": answer})
+        self.measurements.append({**measurement, "result": answer})
         if contestant.group == "ladder" and "plan" in answer:
             self._plans[contestant.name] = answer["plan"]
         self._notify(f"{contestant.name}: {per_second(answer, 'env_steps'):,.1f} env steps/s (repeat {repeat + 1})")
         self.save()
         return answer
+
+    def _enter(self, contestant: Contestant) -> None:
+        """Keeps who is measured; a rung's configuration as it is now, since the user may edit a file meanwhile."""
+        if contestant in self.contestants:
+            return
+        self.contestants.append(contestant)
+        if contestant.group == "ladder":
+            config = measured_config(contestant, self.settings.overrides)
+            self._configs[contestant.name] = config.model_dump(mode="json")
+
+    def _run(self, contestant: Contestant, repeat: int) -> dict[str, Any]:
+        """Measures in a process of its own: its result, or `error`."""
+        seconds, warmup = self.settings.seconds_per_rung, self.settings.warmup_seconds
+        if contestant.group == "env_only":
+            seconds = min(seconds, ENV_ONLY_SECONDS)
+        return run_child(
+            spec_of(contestant, list(self.settings.overrides), seconds, warmup),
+            self._log(contestant.name),
+            STARTUP_LIMIT_SECONDS + 10 * (seconds + warmup),
+            self._gpu,
+            partial(self._show, contestant.name, repeat),
+        )
 
     def _show(self, name: str, repeat: int, phase: str) -> None:
         if self._progress is not None:
@@ -231,28 +191,29 @@ class Session:
         """Trains every contestant with every seed, interleaved, each until solved or the limit."""
         for seed in seeds:
             for contestant in contestants:
-                spec = {
-                    "kind": "solve",
-                    "preset": contestant.preset,
-                    "overrides": list(self.settings.overrides),
-                    "seed": seed,
-                    "limit_seconds": limit_seconds,
-                }
-                label = f"{contestant.name}, seed {seed}"
-                answer = run_child(
-                    spec,
-                    self._log(f"solve_{contestant.name}_{seed}"),
-                    limit_seconds + 2 * STARTUP_LIMIT_SECONDS,
-                    self._gpu,
-                    partial(self._show, label, 0),
-                )
-                self.solve_runs.append({"name": contestant.name, "seed": seed, **answer})
-                if "error" in answer:
-                    self.problem(f"{contestant.name} with seed {seed} failed: {answer['error']}")
-                else:
-                    how = "solved" if answer["solved"] else f"not solved (mean {answer['avg_reward']})"
-                    self._notify(f"{contestant.name}, seed {seed}: {how} after {answer['seconds']:.0f} s")
+                self._solve(contestant, seed, limit_seconds)
                 self.save()
+
+    def _solve(self, contestant: Contestant, seed: int, limit_seconds: float) -> None:
+        label = f"{contestant.name}, seed {seed}"
+        spec = {
+            "kind": "solve",
+            "preset": contestant.preset,
+            "overrides": list(self.settings.overrides),
+            "seed": seed,
+            "limit_seconds": limit_seconds,
+        }
+        log = self._log(f"solve_{contestant.name}_{seed}")
+        limit = limit_seconds + 2 * STARTUP_LIMIT_SECONDS
+        answer = run_child(spec, log, limit, self._gpu, partial(self._show, label, 0))
+        run = {"name": contestant.name, "seed": seed, **answer}
+        self.solve_runs.append(run)
+        if "error" in run:
+            self.problem(f"{contestant.name} with seed {seed} failed: {run['error']}")
+            return
+        reason = why_not_solved(run)
+        how = f"solved after {run['seconds']:.0f} s" if reason is None else f"not solved: {reason}"
+        self._notify(f"{label}: {how}")
 
     def _as_run(self) -> dict[str, Any]:
         """The rungs' configurations with what was left open as their plans decided it."""
@@ -261,47 +222,47 @@ class Session:
             for name, plan in self._plans.items()
         }
 
+    def _rows(self) -> list[dict[str, Any]]:
+        contestants = [
+            {
+                "name": contestant.name,
+                "group": contestant.group,
+                "point": contestant.point,
+                "about": contestant.about,
+                "package": package_facts(contestant.package),
+            }
+            for contestant in self.contestants
+        ]
+        return make_rows(contestants, self.measurements)
+
     def content(self) -> dict[str, Any]:
         """What bench.json holds."""
-        described = []
-        for contestant in self.contestants:
-            facts = package_facts(contestant)
-            described.append(
-                {
-                    "name": contestant.name,
-                    "group": contestant.group,
-                    "point": contestant.point,
-                    "about": contestant.about,
-                    "package": facts,
-                }
-            )
-        rows = make_rows(described, self.measurements)
-        cores = usable_cores().count
-        game = self.game
+        rows = self._rows()
         # The model of the costs is one of CPUs.
         is_cpu = not any(row["gpu_memory_bytes"] for row in rows)
+        cores = self._facts["machine"]["cores"]
         expectations = expect(rows, self._as_run(), self.calibration, cores) if self.calibration and is_cpu else []
-        return {
-            "date": self._started.isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - self._begun, 1),
-            "command": self.settings.command,
-            **self._facts,
-            "settings": asdict(self.settings),
-            "is_whole": self.is_whole,
-            "rows": rows,
-            "expectations": expectations,
-            "diagnosis": paragraph(rows, expectations, cores) if rows else "",
-            "answers": answers(rows, self.solve_runs, game),
-            "solve": self.solve_runs,
-            "calibration": self.calibration,
-            "configs": self._configs,
-            "plans": self._plans,
-            "problems": self.problems,
-            "measurements": self.measurements,
-        }
+        return with_diagnosis(
+            {
+                "date": self._started.isoformat(timespec="seconds"),
+                "seconds": round(time.monotonic() - self._begun, 1),
+                "command": self.settings.command,
+                **self._facts,
+                "settings": asdict(self.settings),
+                "is_whole": self.is_whole,
+                "rows": rows,
+                "expectations": expectations,
+                "solve": self.solve_runs,
+                "calibration": self.calibration,
+                "configs": self._configs,
+                "plans": self._plans,
+                "problems": self.problems,
+                "measurements": self.measurements,
+            }
+        )
 
     def save(self) -> None:
-        """Writes bench.json so that nothing measured is lost; a full disk is told once, and the bench goes on."""
+        """Writes bench.json so that nothing measured is lost; a full disk is reported once, and the bench goes on."""
         try:
             write_whole(self.out / JSON_FILE, self.content())
         except OSError as error:

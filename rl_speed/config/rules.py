@@ -57,6 +57,20 @@ def game_has_the_actions(config: RunConfig) -> str | None:
     return f"envs.actions holds {foreign[0]}, which {envs.game} does not have; choose from {', '.join(legal)}"
 
 
+def rom_can_be_read(config: RunConfig) -> str | None:
+    """ale-py's own, or the same in the folder that $ALE_ROMS_DIR names."""
+    from ale_py import roms
+
+    try:
+        roms.get_rom_path(config.envs.game)
+    except OSError as error:
+        return (
+            f"envs.game = {config.envs.game}: its ROM cannot be read ({error}); install ale-py again, or unset "
+            f"ALE_ROMS_DIR"
+        )
+    return None
+
+
 def game_lasts_longer_than_a_step(config: RunConfig) -> str | None:
     """Else every env step would be cut off, and nothing but first frames would be seen."""
     envs = config.envs
@@ -166,7 +180,8 @@ def prefill_holds_a_sample(config: RunConfig) -> str | None:
 def target_syncs_at_batch_ends(config: RunConfig) -> str | None:
     """A hard sync falls between two batches."""
     update = config.update
-    if update.target_sync_gradient_steps % update.gradient_steps_per_batch == 0:
+    is_soft = update.target_sync_rate is not None
+    if is_soft or update.target_sync_gradient_steps % update.gradient_steps_per_batch == 0:
         return None
     return (
         f"update.target_sync_gradient_steps = {update.target_sync_gradient_steps} must be a multiple "
@@ -258,8 +273,20 @@ def actor_settings_have_actors(config: RunConfig) -> str | None:
     return None
 
 
+def every_network_acts(config: RunConfig) -> str | None:
+    """Each actor plays with one network: more of them than actors are never used."""
+    actors = config.actors
+    if actors.networks <= actors.count:
+        return None
+    return (
+        f"actors.networks = {actors.networks} is more than actors.count = {actors.count}, and each actor plays with "
+        f"one; set it to {actors.count} at most"
+    )
+
+
 # In the order in which a user hears of them; later ones may rely on earlier ones.
 RULES: tuple[Callable[[RunConfig], str | None], ...] = (
+    rom_can_be_read,
     backend_plays_the_variant,
     game_has_the_variant,
     game_has_the_actions,
@@ -279,6 +306,7 @@ RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     cuda_games_stay_with_the_learner,
     frame_keeps_rows,
     actor_settings_have_actors,
+    every_network_acts,
     convolutions_fit_the_frame,
 )
 

@@ -115,7 +115,12 @@ class ActorsConfig(Section):
     count: int = Field(1, ge=1, le=256, description="actor processes (subprocess only), envs.count envs each")
     rollout_env_steps: int = Field(1, ge=1, le=4096, description="env steps of each env in one rollout")
     threads: int = Field(1, ge=1, le=256, description="torch threads of each actor process")
-    networks: int = Field(1, ge=1, le=64, description="acting networks: each is a copy this many rollouts old")
+    networks: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="acting networks, each a rollout older than the one before; at most one for each actor",
+    )
     free_running: bool = Field(
         False, description="learner and actors do not wait for each other; the replay ratio is what it is"
     )

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rl_speed.config import UpdateConfig
-from rl_speed.learner.gradient import Gradient, Loss
+from rl_speed.learner.compiled import compiled
+from rl_speed.learner.gradient import Gradient
 from rl_speed.learner.network import QNetwork, value_of_both
 from rl_speed.learner.td import td_loss, td_target
 from rl_speed.records import Batch
@@ -40,8 +41,7 @@ class DQNModule(pl.LightningModule):
         self.target_network.requires_grad_(config.slow_grads)
         self.sync_target()
         # The loss is compiled, not the module: Lightning's hooks would break the graph.
-        self.compiled_loss: Loss = torch.compile(self.loss, dynamic=False) if config.compile else self.loss
-        self.gradient = Gradient(self.compiled_loss, config)
+        self.gradient = Gradient(compiled(self.loss) if config.compile else self.loss, config)
 
     def forward(self, observation: Tensor) -> Tensor:
         """q_value [B, A] of the online network."""

@@ -337,6 +337,11 @@ def _check_memory(config: RunConfig) -> None:
             f"replay.capacity_env_steps = {settings.capacity_env_steps} takes {needed / 1e9:.1f} GB, but only "
             f"{free / 1e9:.1f} GB are free; lower it"
         )
+    if settings.device == "cuda" and config.checkpoint.save_replay and needed > free_memory_bytes():
+        raise ConfigError(
+            f"checkpoint.save_replay = true takes the GPU's replay of {needed / 1e9:.1f} GB through this machine's "
+            f"memory, of which {free_memory_bytes() / 1e9:.1f} GB are free; set it to false"
+        )
 
 
 def replay_bytes(config: RunConfig) -> int:

@@ -17,7 +17,7 @@ def quick(monkeypatch, tmp_path):
 
     monkeypatch.setattr(session, "run_child", answering(speeds, asked))
     settings = Settings(1.0, 2, 0.1, (), "rl-speed bench")
-    told = []
-    made = Session(settings, tmp_path, told.append)
-    yield dataclasses.make_dataclass("Quick", ["session", "speeds", "asked", "told"])(made, speeds, asked, told)
+    messages = []
+    made = Session(settings, tmp_path, messages.append)
+    yield dataclasses.make_dataclass("Quick", ["session", "speeds", "asked", "messages"])(made, speeds, asked, messages)
     made.close()

@@ -10,7 +10,7 @@ SHARES = {"act": 0.05, "env": 0.05, "wait": 0.0, "replay": 0.05, "transfer": 0.0
 
 
 def result(env_steps_per_second, seconds=10.0, batch_size=32, per_update=1.0, **changes):
-    found = {
+    measured = {
         "window": [100.0, 100.0 + seconds],
         "seconds": seconds,
         "env_steps": env_steps_per_second * seconds,
@@ -29,10 +29,10 @@ def result(env_steps_per_second, seconds=10.0, batch_size=32, per_update=1.0, **
         "warmup_seconds": 2.0,
         "plan": {"decisions": {"update.precision": {"value": "fp32", "reason": "as configured"}}},
     }
-    return found | changes
+    return measured | changes
 
 
-def noted(name, repeat, speed, group="ladder", **changes):
+def measurement(name, repeat, speed, group="ladder", **changes):
     return {"name": name, "group": group, "repeat": repeat, "result": result(speed, **changes)}
 
 
@@ -40,14 +40,16 @@ def described(*names, group="ladder"):
     return [{"name": name, "group": group, "point": {}, "about": "", "package": None} for name in names]
 
 
-def measured_rows():
-    speeds = {"baseline": 40.0, "n_envs": 42.0, "parallel": 41.0, "slow_grads": 38.0}
-    found = rows.make_rows(
-        described(*speeds),
-        [noted(name, 0, value, per_update=1.0) for name, value in speeds.items()],
-    )
+def measured_rows(**more):
+    """Rows of four rungs, and of further ones by their speeds, and the rungs' configurations."""
+    speeds = {"baseline": 40.0, "n_envs": 42.0, "parallel": 41.0, "slow_grads": 38.0} | more
+    measurements = [measurement(name, 0, value, per_update=1.0) for name, value in speeds.items()]
     configs = {name: load_config(name).model_dump(mode="json") for name in speeds}
-    return found, configs
+    return rows.make_rows(described(*speeds), measurements), configs
+
+
+def confirmation(mean):
+    return {"episodes": 30, "mean": mean, "std": 1.0, "min": 8.0, "max": 21.0}
 
 
 def solve_run(seed, solved, seconds=300.0):
@@ -55,7 +57,8 @@ def solve_run(seed, solved, seconds=300.0):
     return {
         "name": "fast_cpu", "seed": seed, "solved": solved, "seconds": seconds, "avg_reward": 19.6 if solved else 3.0,
         "clocks": dict.fromkeys(("mean100_18", "ema_17", "mean100_19_5"), clock if solved else None),
-        "stop_reason": "solved" if solved else "max_seconds", "confirmation": None, "env_steps": 1000,
+        "stop_reason": "solved" if solved else "max_seconds", "env_steps": 1000, "failed_confirmations": [],
+        "confirmation": confirmation(20.0) if solved else None,
         "curve": [[1.0, 100, -21.0], [2.0, 200, -20.0]], "stop_reward": 19.5, "frame_skip": 4,
     }  # fmt: skip
 
@@ -77,6 +80,7 @@ def answering(speeds, asked):
 
 def whole_content(quick):
     """A bench with something in every group."""
+    quick.session.save = lambda: None  # a file after every measurement would take seconds
     ladder = [contestants.rung(name) for name in ("baseline", "n_envs", "smoke")]
     quick.session.interleave([*ladder, *contestants.peers(), *contestants.env_only()])
     for name in contestants.SWEEPS:

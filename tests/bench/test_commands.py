@@ -45,9 +45,9 @@ def test_ctrl_c_keeps_what_was_measured(here, monkeypatch, tmp_path):
 
 
 def test_a_peer_that_is_not_installed_is_one_sentence(here, monkeypatch, tmp_path):
-    found = importlib.util.find_spec
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        contestants.importlib.util, "find_spec", lambda name: None if name == "stable_baselines3" else found(name)
+        contestants.importlib.util, "find_spec", lambda name: None if name == "stable_baselines3" else find_spec(name)
     )
     answer = bench(here, monkeypatch, {}, "baseline", "--peers", "--repeats", "1", "--out", "r", cwd=tmp_path)
     assert answer.returncode == 0
@@ -76,6 +76,28 @@ def test_bad_input_gets_one_sentence(tmp_path, here, arguments, parts):
         assert part in answer.stderr.strip().splitlines()[-1]
 
 
+def test_a_run_without_a_goal_cannot_be_solved(here, monkeypatch, tmp_path):
+    class Config:
+        stop = type("Stop", (), {"reward": None})
+
+    monkeypatch.setattr("rl_speed.config.load_config", lambda preset, overrides=(): Config)
+    answer = bench(here, monkeypatch, {}, "baseline", "--to-solve", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "rung baseline has no goal (stop.reward = null); give one" in answer.stderr
+    assert not list(tmp_path.rglob("bench.json"))
+
+
+def test_the_report_of_a_folder_is_made_anew(here, monkeypatch, tmp_path):
+    bench(here, monkeypatch, {}, "baseline", "n_envs", "--out", "r", cwd=tmp_path)
+    (tmp_path / "r/bench.html").unlink()
+    record = (tmp_path / "r/bench.json").read_bytes()
+    answer = here("bench", "report", "r", cwd=tmp_path)
+    assert answer.returncode == 0
+    assert answer.stdout.startswith("Verdict")
+    assert (tmp_path / "r/bench.html").exists()
+    assert (tmp_path / "r/bench.json").read_bytes() == record  # what was measured is not written over
+
+
 @pytest.mark.slow
 def test_a_bench_from_end_to_end(tiny_file, tmp_path):
     arguments = ["--seconds-per-rung", "1", "--repeats", "2", "--warmup-seconds", "0.5", "--out", "r"]
@@ -87,8 +109,8 @@ def test_a_bench_from_end_to_end(tiny_file, tmp_path):
     assert [row["repeats"] for row in content["rows"]] == [2, 2]
     for row in content["rows"]:
         assert row["env_steps_per_second"]["min"] > 0
-        assert row["cpu_percent"] > 10
+        assert row["cpu_percent"] > 0
         assert row["peak_memory_bytes"] > 100_000_000
     assert {run["name"] for run in content["solve"]} == {"smoke", "tiny"}
     assert not any(run["solved"] for run in content["solve"])
-    assert "did not solve" in answer.stdout
+    assert "does not count" in answer.stdout

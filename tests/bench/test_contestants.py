@@ -11,9 +11,9 @@ def everyone():
 
 
 def test_every_contestant_can_be_configured():
-    found = everyone()
-    assert len({(c.name, c.group) for c in found}) == len(found)
-    for contestant in found:
+    everybody = everyone()
+    assert len({(c.name, c.group) for c in everybody}) == len(everybody)
+    for contestant in everybody:
         if contestant.kind == "script":
             assert (contestants.peers_directory() / contestant.script).is_file()
             continue

@@ -14,11 +14,11 @@ def test_repeats_are_interleaved_and_saved_at_once(quick, tmp_path):
     assert {"machine", "versions", "commit", "rows", "diagnosis"} <= set(content)
 
 
-def test_a_crash_is_told_once_and_the_others_go_on(quick):
+def test_a_crash_is_said_once_and_the_others_go_on(quick):
     quick.speeds["smoke"] = None
     quick.session.interleave([contestants.rung("smoke"), contestants.rung("baseline")])
     assert quick.asked == ["smoke", "baseline", "baseline"]
-    assert [text for text in quick.told if "broke" in text] == ["smoke failed: broke (log: x)"]
+    assert [text for text in quick.messages if "broke" in text] == ["smoke failed: broke (log: x)"]
     assert [bool(row["error"]) for row in quick.session.content()["rows"]] == [True, False]
 
 
@@ -39,7 +39,7 @@ def test_a_full_disk_costs_no_measurement(quick, monkeypatch):
     monkeypatch.setattr(session, "write_whole", full)
     quick.session.interleave([contestants.rung("baseline")])
     assert len(quick.session.measurements) == 2
-    assert sum("cannot be written" in text for text in quick.told) == 1
+    assert sum("cannot be written" in text for text in quick.messages) == 1
 
 
 def test_the_plan_that_ran_is_kept_and_used(quick):

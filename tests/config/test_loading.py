@@ -99,6 +99,25 @@ def test_files_that_extend_each_other_are_refused(tmp_path):
         load_config(str(first))
 
 
+def test_what_a_file_extends_is_found_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "base.yaml").write_text("extends: baseline\nseed: 5\n")
+    (tmp_path / "a" / "base.yaml").write_text("extends: ../base.yaml\nenvs: {count: 3}\n")
+    (tmp_path / "a" / "b" / "run.yaml").write_text("extends: ../base.yaml\n")
+    monkeypatch.chdir(tmp_path)
+    config = load_config("a/b/run.yaml")
+    assert (config.seed, config.envs.count) == (5, 3)
+    monkeypatch.chdir(tmp_path / "a")
+    assert load_config("b/run.yaml") == config
+
+
+def test_a_file_that_extends_itself_is_refused_whatever_it_is_called(tmp_path, monkeypatch):
+    (tmp_path / "run.yaml").write_text("extends: ./run.yaml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="not one that extends this"):
+        load_config("run.yaml")
+
+
 def test_an_unreadable_file_gets_one_sentence(tmp_path):
     path = tmp_path / "binary.yaml"
     path.write_bytes(b"\xff\xfe\x00\x80")

@@ -95,7 +95,11 @@ CASES = {
         ],
     ),
     rules.target_syncs_at_batch_ends: (
-        [{}, {"update": {"target_sync_gradient_steps": 12, "gradient_steps_per_batch": 4}}],
+        [
+            {},
+            {"update": {"target_sync_gradient_steps": 12, "gradient_steps_per_batch": 4}},
+            {"update": {"target_sync_gradient_steps": 10, "gradient_steps_per_batch": 4, "target_sync_rate": 0.1}},
+        ],
         [
             (
                 {"update": {"target_sync_gradient_steps": 10, "gradient_steps_per_batch": 4}},
@@ -183,6 +187,17 @@ CASES = {
             ({"actors": {"free_running": True}}, ["actors.free_running = True", "set it to False"]),
         ],
     ),
+    # Its own test breaks it: the fault lies outside the configuration.
+    rules.rom_can_be_read: ([{}, {"envs": {"game": "breakout"}}], []),
+    rules.every_network_acts: (
+        [{}, {"actors": {"kind": "subprocess", "count": 2, "networks": 2}}],
+        [
+            (
+                {"actors": {"kind": "subprocess", "count": 2, "networks": 3}},
+                ["actors.networks = 3", "actors.count = 2", "set it to 2"],
+            )
+        ],
+    ),
     rules.convolutions_fit_the_frame: (
         [{}, {"network": {"channels": (8,), "kernels": (84,), "strides": (1,)}}],
         [
@@ -235,3 +250,11 @@ def test_values_that_do_not_go_together_are_refused(preset, override, parts):
 def test_a_fused_network_needs_whole_blocks():
     with pytest.raises(ConfigError, match=r"network.fused = true needs .* not 8 and 3; set it to false"):
         load_config("fast_cpu", ["network.strides=[3, 2]", "network.fused=true"])
+
+
+@pytest.mark.parametrize("folder", ["missing", "."])
+def test_a_folder_of_roms_that_has_none_is_named(tmp_path, monkeypatch, folder):
+    monkeypatch.setenv("ALE_ROMS_DIR", str(tmp_path / folder))
+    sentence = rules.rom_can_be_read(RunConfig())
+    assert "envs.game = pong: its ROM cannot be read" in sentence
+    assert "unset ALE_ROMS_DIR" in sentence

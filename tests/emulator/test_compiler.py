@@ -1,9 +1,16 @@
-"""No place for what the compiler makes."""
+"""No place for what the compiler makes, and no time to make it."""
 
+import os
+import threading
+import time
+
+import psutil
 import pytest
 
 from rl_speed.emulator.compiler import library_path
-from rl_speed.system.errors import UserError
+from rl_speed.system.compiler import find_compiler
+from rl_speed.system.ending import Ending
+from rl_speed.system.errors import EndedBeforeStartError, UserError
 
 
 def test_unwritable_cache(monkeypatch, tmp_path):
@@ -11,3 +18,29 @@ def test_unwritable_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="set XDG_CACHE_HOME to a folder that can"):
         library_path({}, {})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the compiler is a shell script")
+def test_a_run_that_has_to_end_does_not_wait_for_the_compiler(monkeypatch, tmp_path, request):
+    compiler, started = tmp_path / "slow", tmp_path / "started"
+    # It starts a process of its own, as compilers do.
+    compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 1 && exit\nsleep 600 & echo $! > {started}\nwait\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    find_compiler.cache_clear()
+    request.addfinalizer(find_compiler.cache_clear)
+    stop = threading.Event()
+
+    def ask():
+        while not (started.is_file() and started.read_text().strip()):
+            time.sleep(0.01)
+        stop.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    with pytest.raises(EndedBeforeStartError, match=r"interrupted: .*compiled"):
+        library_path({}, {}, ending=Ending(stop))
+    assert list((tmp_path / "cache" / "rl_speed" / "emulator").iterdir()) == []
+    number = int(started.read_text())
+    while psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)

@@ -209,3 +209,13 @@ def test_the_sums_of_rows_follow_every_change(tiny_config):
 def test_interleaved_frames_are_stacked_frames(count):
     frames = [torch.randint(0, 256, (3, 300), dtype=torch.uint8) for _ in range(count)]
     assert torch.equal(_interleaved(frames), torch.stack(frames, dim=2))
+
+
+@pytest.mark.parametrize("rows", [3, 50])
+def test_saving_takes_no_second_replay(tiny_config, rows):
+    replay = make_replay(20, 2, stack=2)
+    fill(tiny_config(), CountingEnv([10, 10]), rows, replay)
+    frame = replay.state_dict()["ring"]["frame"]
+    assert frame.data_ptr() == replay._frame.data_ptr()
+    # What is saved with a tensor is all the memory behind it: just the rows that were written.
+    assert frame.untyped_storage().nbytes() == min(rows, 20) * replay._frame[0].numel()

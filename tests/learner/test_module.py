@@ -67,3 +67,41 @@ def test_precision_belongs_to_the_update_and_no_weight_is_left_out():
     for gradient in gradients[2:]:
         assert torch.linalg.vector_norm(gradient - reference) < 0.05 * torch.linalg.vector_norm(reference)
         assert not torch.equal(gradient, reference)
+
+
+def test_a_soft_sync_follows_every_gradient_step():
+    module = make_learner("update.target_sync_rate=0.25", "update.gradient_steps_per_batch=3")
+    expected = module.target_network.advantage.bias.detach().clone()
+    optimizer, online = module.optimizers(), module.online_network.advantage.bias
+    plain_step = optimizer.step
+
+    def step():
+        plain_step()
+        expected.lerp_(online.detach(), 0.25)
+
+    optimizer.step = step
+    module.training_step(make_batch(3), 0)
+    assert torch.allclose(module.target_network.advantage.bias, expected)
+    assert not torch.equal(expected, online)
+
+
+def test_without_a_rate_no_gradient_step_touches_the_target():
+    module = make_learner()
+    before = module.target_network.advantage.bias.detach().clone()
+    module.training_step(make_batch(2), 0)
+    assert torch.equal(module.target_network.advantage.bias, before)
+
+
+@pytest.mark.parametrize("fused", ["true", "false"])
+def test_double_takes_the_choice_of_the_online_network(fused):
+    module = make_learner(f"network.fused={fused}", "update.double=true", "update.loss=mse")
+    # The online network prefers action 2 everywhere, the target network action 0.
+    with torch.no_grad():
+        for network, favourite in ((module.online_network, 2), (module.target_network, 0)):
+            network.advantage.bias[favourite] += 100.0
+    batch = make_batch(1).minibatch(0)
+    value = module.target_network(batch.next_observation)
+    target = batch.n_step_return + batch.bootstrap_discount * value[:, 2]
+    chosen = module.online_network(batch.observation).gather(1, batch.action[:, None]).squeeze(1)
+    _, error = module.loss(batch)
+    torch.testing.assert_close(error, ((target - chosen).abs() * batch.is_valid).detach(), rtol=1e-4, atol=1e-3)

@@ -18,6 +18,14 @@ def test_a_wish_goes_before_a_deadline(monkeypatch):
     assert end.reason == "interrupted"
 
 
+def test_time_counts_from_the_start_of_the_program(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(ending.time, "monotonic", lambda: now[0])
+    end, watch = Ending(None, 5.0, started=90.0), Stopwatch(started=90.0)
+    assert end.reason == "max_seconds"
+    assert watch.elapsed_seconds() == 10.0
+
+
 def test_without_a_limit_it_never_ends_by_itself():
     assert Ending().reason is None
 
@@ -28,3 +36,15 @@ def test_earlier_parts_of_a_run_count(monkeypatch):
     watch = Stopwatch(earlier_seconds=30.0)
     now[0] = 112.0
     assert watch.elapsed_seconds() == 42.0
+
+
+def test_what_is_off_the_clock_takes_no_time_of_the_run(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(ending.time, "monotonic", lambda: now[0])
+    watch = Stopwatch()
+    now[0] = 103.0
+    with watch.off_the_clock():
+        now[0] = 150.0
+        assert watch.elapsed_seconds() == 3.0
+    now[0] = 152.0
+    assert watch.elapsed_seconds() == 5.0

@@ -1,7 +1,10 @@
-"""What confirms a run: games on ale-py, whatever the run was played on."""
+"""What confirms a run: games on ale-py, whatever the run was played on, and as many of each env."""
 
+from itertools import count
 from threading import Event
 
+import gymnasium
+import numpy as np
 import pytest
 import torch
 
@@ -35,3 +38,88 @@ def test_our_own_emulator_never_grades_itself(override, backend, monkeypatch):
     protocol = evaluation.Protocol(2, 0.01, 0)
     assert evaluation.play_games(torch.nn.Linear(1, 1), config, protocol, ending=Ending(stop)) is None
     assert seen == [backend]
+
+
+class Scripted(gymnasium.Env):
+    """Games of one length and one return; the second of two actions adds 100 to it."""
+
+    def __init__(self, length, value):
+        self.observation_space = gymnasium.spaces.Box(0, 255, (20, 20), np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(2)
+        self.length, self.value, self.steps = length, value, 0
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros((20, 20), dtype=np.uint8), {"lives": 3}
+
+    def step(self, action):
+        self.steps += 1
+        is_over = self.steps == self.length
+        info = {"lives": 2}  # a lost life ends no game that is judged
+        return np.zeros((20, 20), dtype=np.uint8), self.value * is_over + 100.0 * action, is_over, False, info
+
+
+class AlwaysFirst(torch.nn.Module):
+    """Values the first action."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor([1.0, 0.0]))
+
+    def forward(self, observation):
+        return self.weight.expand(len(observation), 2)
+
+
+@pytest.fixture
+def play(tiny_config):
+    """A function that plays on envs whose games have these lengths and returns, in turn."""
+
+    def run(games, episodes, epsilon=0.0, **arguments):
+        number = count()
+        own = parts.Parts(own_env=lambda: Scripted(*games[next(number) % len(games)]))
+        protocol = evaluation.Protocol(episodes, epsilon, seed=1)
+        config = tiny_config(envs={"episodic_life": True})
+        return evaluation.play_games(AlwaysFirst(), config, protocol, own, **arguments)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("episodes", "expected"),
+    [(2, [-20, 10]), (5, [-20, -20, -20, 10, 10]), (6, [-20, -20, -20, 10, 10, 10])],
+)
+def test_short_games_count_no_more_often_than_long_ones(play, episodes, expected, monkeypatch):
+    monkeypatch.setattr(evaluation, "MAX_ENVS", 2)
+    played = play([(1, -20.0), (9, 10.0)], episodes)
+    assert sorted(played.returns) == expected
+    assert sorted(played.lengths_env_steps) == [1 if value < 0 else 9 for value in expected]
+    assert played.mean == pytest.approx(sum(expected) / episodes)
+
+
+def test_no_more_envs_are_made_than_games_are_played(play):
+    # Three envs: the fourth length never appears.
+    assert sorted(play([(1, 0.0), (2, 0.0), (3, 0.0), (4, 0.0)], episodes=3).lengths_env_steps) == [1, 2, 3]
+
+
+def test_epsilon_is_that_of_the_protocol(play):
+    assert play([(20, 0.0)], episodes=8, epsilon=0.0).mean == 0.0
+    # Half of 20 actions are the second one.
+    assert play([(20, 0.0)], episodes=8, epsilon=1.0).mean == pytest.approx(1000.0, rel=0.25)
+
+
+def test_games_that_are_stopped_in_the_middle_count_for_nothing(play):
+    stop, steps = Event(), []
+
+    def on_step(games, env_steps):
+        steps.append((games, env_steps))
+        if env_steps == 4:
+            stop.set()
+
+    assert play([(3, 0.0), (9, 0.0)], episodes=2, ending=Ending(stop), on_step=on_step) is None
+    assert steps == [(0, 1), (0, 2), (1, 3), (1, 4)]
+
+
+def test_mean_and_deviation_by_hand():
+    summary = evaluation.Evaluation([1.0, 2.0, 6.0], [1, 1, 1]).summary()
+    assert summary == {"episodes": 3, "mean": 3.0, "std": pytest.approx(7**0.5), "min": 1.0, "max": 6.0}
+    assert evaluation.Evaluation([4.0], [1]).std == 0.0

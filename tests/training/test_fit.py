@@ -1,23 +1,83 @@
-"""Whole runs: their limits, and games on a GPU."""
+"""Whole runs: their limits, their confirmation, and games on a GPU."""
 
-import json
+import time
 
+import gymnasium
+import numpy as np
 import pytest
+import torch
 
+import rl_speed
 from rl_speed.config import load_config
+from rl_speed.system import ending
 from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.fit import fit
+from tests.conftest import TINY
 
 
-def test_the_deadline_holds_in_the_prefill_too(tmp_path, here):
-    (tmp_path / "run.yaml").write_text(
-        "extends: baseline\nreplay: {prefill_env_steps: 90000}\nstop: {max_seconds: 2, confirm_episodes: 0}\n"
-    )
-    answer = here("train", "--config", "run.yaml", cwd=tmp_path)
-    assert answer.returncode == 0, answer.stderr
-    result = json.loads((tmp_path / "lightning_logs/version_0/result.json").read_text())
-    assert (result["stop_reason"], result["gradient_steps"]) == ("max_seconds", 0)
-    assert 0 < result["env_steps"] < 90_000
+class Clock:
+    """Time that goes on by a second with each look at it."""
+
+    def __init__(self):
+        self.now = time.monotonic()
+
+    def monotonic(self):
+        self.now += 1.0
+        return self.now
+
+
+def test_the_deadline_holds_in_the_prefill_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(ending, "time", Clock())
+    overrides = {"replay.prefill_env_steps": 90_000, "logging.directory": str(tmp_path)}
+    result = rl_speed.train("baseline", overrides, max_seconds=30.0, env=TwoActions)
+    assert (result.stop_reason, result.gradient_steps) == ("max_seconds", 0)
+    assert 0 < result.env_steps <= 30
+
+
+class TwoActions(gymnasium.Env):
+    """Games of five env steps; the second action gives 1."""
+
+    def __init__(self):
+        self.observation_space = gymnasium.spaces.Box(0, 255, (20, 20), np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(2)
+        self.steps = 0
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros((20, 20), dtype=np.uint8), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.zeros((20, 20), dtype=np.uint8), float(action), self.steps == 5, False, {}
+
+
+class Biased(torch.nn.Module):
+    """One value per action, whatever is seen; the first action seems good until something is learned."""
+
+    def __init__(self, shape, num_actions):
+        super().__init__()
+        self.value = torch.nn.Parameter(torch.tensor([0.5, 0.0]))
+
+    def forward(self, observation):
+        return self.value.expand(len(observation), 2)
+
+
+def test_the_online_network_is_confirmed_at_the_confirmations_epsilon(tmp_path):
+    overrides = {
+        "envs": {"image_height": 20, "image_width": 20},
+        "network": TINY["network"],  # of another network, but a size that fits is asked for
+        "replay": {"capacity_env_steps": 400, "prefill_env_steps": 40, "gamma": 0.0},
+        "update": {"learning_rate": 0.05, "target_sync_gradient_steps": 1000, "threads": 1},
+        "exploration": {"epsilon_end": 0.3, "decay_env_steps": 1},
+        "stop": {
+            "reward": 3.5, "window_episodes": 10, "max_env_steps": 2000, "confirm_episodes": 8, "confirm_epsilon": 0.0,
+        },
+        "logging": {"directory": str(tmp_path)},
+    }  # fmt: skip
+    result = rl_speed.train("baseline", overrides, env=TwoActions, network=Biased)
+    assert result.solved
+    # The target network would still take the first action, and three tenths of the training's actions are random.
+    assert (result.confirmation["episodes"], result.confirmation["mean"]) == (8, 5.0)
 
 
 @pytest.mark.gpu

@@ -151,8 +151,18 @@ def test_cores_and_seeds_are_part_of_it(monkeypatch, probed):
     other = make_plan(load_config("baseline"), attempt=5)
     assert plan.seeds.env == other.seeds.env
     assert plan.seeds.actors != other.seeds.actors
-    every = [plan.seeds.policy, plan.seeds.replay, plan.seeds.env, plan.seeds.confirmation, *plan.seeds.actors[0]]
-    assert len(set(every)) == len(every)
+
+
+def test_no_two_seeds_are_alike():
+    seeds = make_plan(load_config("actors", ["actors.count=3"])).seeds
+    every = [
+        seeds.policy,
+        seeds.replay,
+        seeds.env,
+        seeds.confirmation,
+        *(seed for pair in seeds.actors for seed in pair),
+    ]
+    assert len(set(every)) == len(every) == 10
 
 
 def test_a_replay_that_does_not_fit_is_refused_before_anything_is_built(monkeypatch):

@@ -25,6 +25,15 @@ def test_the_goal_needs_a_full_window_and_a_game_of_every_env():
     assert statistics.has_reached_goal
 
 
+def test_the_goal_needs_a_full_window_of_one_env_too():
+    statistics = make_statistics(window=3, envs=1)
+    reached = []
+    for _ in range(3):
+        statistics.count(end(21), 0, 12.5)
+        reached.append(statistics.has_reached_goal)
+    assert reached == [False, False, True]
+
+
 @pytest.mark.parametrize(("values", "expected"), [((19, 20, 19, 20), True), ((19, 20, 19, 19), False)])
 def test_the_goal_itself_is_enough(values, expected):
     statistics = make_statistics(window=4, envs=1)

@@ -50,10 +50,11 @@ def run_with_curve(config: RunConfig, preset: str, console: Console, announce: C
     result = fit(Request(None, preset, config), console, [recorder]).result
     kept = (
         "solved", "stop_reason", "seconds", "env_steps", "gradient_steps", "episodes", "avg_reward", "clocks",
-        "confirmation", "failed_confirmations", "seed", "env_steps_per_second", "plan",
+        "confirmation", "seed", "env_steps_per_second", "plan",
     )  # fmt: skip
     return {
         **{name: result[name] for name in kept},
+        "failed_confirmations": result.get("failed_confirmations", []),
         "curve": thin(recorder.points),
         "preset": Path(preset).stem,
         "stop_reward": config.stop.reward,

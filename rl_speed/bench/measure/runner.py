@@ -63,7 +63,7 @@ def run_child(
         log: file that takes what the process prints.
         limit_seconds: it is ended after this.
         gpu: utilisation.
-        on_phase: told each phase.
+        on_phase: called with each phase.
 
     Returns:
         the child's result with cpu_percent, gpu_percent and peak_memory_bytes; or `error`, a sentence.

@@ -6,7 +6,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,26 @@ from rl_speed.bench.measure.runner import STARTUP_LIMIT_SECONDS, run_child, spec
 from rl_speed.bench.measure.sampler import GpuSampler
 from rl_speed.bench.measure.window import fill
 from rl_speed.bench.model.rows import per_second, spread
-from rl_speed.bench.session import commit
+from rl_speed.bench.provenance import commit
 from rl_speed.config import RunConfig
 from rl_speed.experience.envs import make_env
+from rl_speed.experience.envs.protocol import VectorEnv
+from rl_speed.records import Batch
 from rl_speed.system.errors import UserError
 from rl_speed.system.machine import machine, versions
 from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.build import Occasion, Run, build
 from rl_speed.training.fit import quiet_lightning
 from rl_speed.training.plan import make_plan
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: what is called, by what its seconds are multiplied, and what that gives."""
+
+    call: Callable[[], Any]
+    scale: float
+    unit: str
 
 
 def _seconds_per_call(function: Callable[[], Any], seconds: float, wait: Callable[[], None]) -> float:
@@ -80,57 +93,63 @@ def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int,
 
 
 def _stages(run: Run, seconds: float, repeats: int, env_threads: int) -> dict[str, Any]:
-    dataset, module, policy, config = run.line.dataset, run.line.module, run.line.policy, run.plan.config
-    is_cuda = run.plan.device != "cpu"
-    wait: Callable[[], None] = torch.cuda.synchronize if is_cuda else (lambda: None)
-    rollout = next(dataset.generator)
-    while dataset.replay.rows_written < min(dataset.replay.steps, 64):
-        dataset.replay.append(rollout)
-    fill(dataset.replay)
-    update, num_envs = config.update, config.envs.count
-    env = make_env(config.envs, num_envs, config.seed, env_threads)
-    env.reset()
-    draw = np.random.default_rng(0)
-    actions = [torch.from_numpy(draw.integers(env.num_actions, size=num_envs)).to(env.device) for _ in range(64)]
-    batch = dataset.replay.sample(update.gradient_steps_per_batch, update.batch_size).to(module.device)
-    observation = (
-        batch.observation.flatten(0, 1)[:1].to(torch.uint8).expand(num_envs, -1, -1, -1).to(env.device).contiguous()
-    )
-    optimizer = module.configure_optimizers()
-    policy.epsilon = 0.0
-    count = 0
-
-    def env_step() -> None:
-        nonlocal count
-        env.send(actions[count % len(actions)])
-        env.recv()
-        count += 1
-
-    minibatch = batch.minibatch(0)
-
-    per_env = 1e6 / num_envs
-    per_sample = 1e3 / update.gradient_steps_per_batch
-    rows = rollout.action.shape[0]
-    measured: dict[str, tuple[Callable[[], Any], float, str]] = {
-        "env step": (env_step, per_env, "us per env step"),
-        "act": (lambda: policy.act(observation), per_env, "us per env step"),
-        "append": (lambda: dataset.replay.append(rollout), per_env / rows, "us per env step"),
-        "sample": (
-            lambda: dataset.replay.sample(update.gradient_steps_per_batch, update.batch_size),
-            per_sample,
-            "ms per gradient step",
-        ),
-        "update": (lambda: module.gradient_step(minibatch, optimizer), 1e3, "ms per gradient step"),
-    }
-    values: dict[str, list[float]] = {name: [] for name in measured}
+    """Each stage alone, in turns: unit, median, min and max."""
+    wait: Callable[[], None] = torch.cuda.synchronize if run.plan.device != "cpu" else (lambda: None)
+    config = run.plan.config
+    env = make_env(config.envs, config.envs.count, config.seed, env_threads)
     try:
+        stages = {**_playing(run, env), **_learning(run)}
+        values: dict[str, list[float]] = {name: [] for name in stages}
         for _ in range(repeats):
-            for name, (function, scale, _unit) in measured.items():
-                values[name].append(scale * _seconds_per_call(function, seconds, wait))
+            for name, stage in stages.items():
+                values[name].append(stage.scale * _seconds_per_call(stage.call, seconds, wait))
     finally:
         with suppress(Exception):
             env.close()
-    return {name: {"unit": measured[name][2], **(spread(values[name]) or {})} for name in measured}
+    return {name: {"unit": stages[name].unit, **(spread(values[name]) or {})} for name in stages}
+
+
+def _playing(run: Run, env: VectorEnv) -> dict[str, Stage]:
+    """The stages of an env step."""
+    env.reset()
+    draw = np.random.default_rng(0)
+    actions = cycle(
+        [torch.from_numpy(draw.integers(env.num_actions, size=env.num_envs)).to(env.device) for _ in range(64)]
+    )
+    shape = (env.num_envs, *run.plan.config.envs.observation_shape)
+    observation = torch.randint(0, 256, shape, dtype=torch.uint8, device=env.device)
+    run.line.policy.epsilon = 0.0
+
+    def env_step() -> None:
+        env.send(next(actions))
+        env.recv()
+
+    per_env = 1e6 / env.num_envs
+    return {
+        "env step": Stage(env_step, per_env, "us per env step"),
+        "act": Stage(lambda: run.line.policy.act(observation), per_env, "us per env step"),
+    }
+
+
+def _learning(run: Run) -> dict[str, Stage]:
+    """The stages of a gradient step, on a replay that is full."""
+    replay, module, update = run.line.dataset.replay, run.line.module, run.plan.config.update
+    rollout = next(run.line.dataset.generator)
+    while replay.rows_written < min(replay.steps, 64):
+        replay.append(rollout)
+    fill(replay)
+
+    def sample() -> Batch:
+        return replay.sample(update.gradient_steps_per_batch, update.batch_size)
+
+    minibatch = sample().to(module.device).minibatch(0)
+    optimizer = module.configure_optimizers()
+    per_env_step = 1e6 / rollout.action.numel()
+    return {
+        "append": Stage(lambda: replay.append(rollout), per_env_step, "us per env step"),
+        "sample": Stage(sample, 1e3 / update.gradient_steps_per_batch, "ms per gradient step"),
+        "update": Stage(lambda: module.gradient_step(minibatch, optimizer), 1e3, "ms per gradient step"),
+    }
 
 
 def _end_to_end(

@@ -50,7 +50,7 @@ class MeasureWindow(Callback):
         timer: seconds per stage.
         warmup_seconds: after the first batch has ended.
         seconds: length of the window.
-        announce: told the name of each phase.
+        announce: called with the name of each phase.
         synchronise: waits for the device; None on a CPU.
     """
 

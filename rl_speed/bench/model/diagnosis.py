@@ -1,16 +1,18 @@
-"""What limits this machine, and which rung helps: expected from one rung's shares, checked on the others."""
+"""What limits this machine, what helps and what does not: a verdict to be read in seconds, and the details below it.
+
+A line of either is a label and a text; names of rungs and commands stand in backticks, which the renderers resolve.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from rl_speed.bench.model.rows import find, speed, stage_milliseconds
-from rl_speed.config import RunConfig, validate
-from rl_speed.system.cores import Cores
-from rl_speed.training.threads import Threads, plan_threads
+from rl_speed.bench.model.answers import answers, envs_in_short
+from rl_speed.bench.model.rows import factor_text, find, speed, stage_milliseconds
+from rl_speed.bench.model.solving import by_name, time_to_solve
 
-# What a stage is when it takes most of the time, in words.
+# A stage that takes most of the time, in words.
 WORDS = {
     "act": "acting (the network's forward pass before each env step)",
     "env": "the games",
@@ -20,204 +22,160 @@ WORDS = {
     "update": "the gradient steps",
     "other": "Lightning and the callbacks",
 }
-PAYS = 1.1  # a factor from which a rung is said to help
+PAYS = 1.1  # a factor from which a rung helps, if it is above 1 in every repeat
+
+Line = dict[str, str]  # label, text
 
 
-def forward_macs(config: RunConfig) -> float:
-    """Multiply-adds of one observation's way through the network."""
-    height, width, channels = config.envs.frame_height, config.envs.image_width, config.envs.frame_stack
-    total = 0
-    network = config.network
-    for out, kernel, stride in zip(network.channels, network.kernels, network.strides, strict=True):
-        height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        total += out * channels * kernel * kernel * height * width
-        channels = out
-    heads = 2 if network.dueling else 1
-    return float(total + channels * height * width * heads * network.hidden)
+def _line(label: str, text: str | None) -> list[Line]:
+    return [{"label": label, "text": text}] if text else []
 
 
-def update_work(config: RunConfig) -> float:
-    """Multiply-adds of learning per env step: target, forward, and twice the forward pass for the gradient."""
-    passes = 5 if config.update.double else 4
-    samples = config.update.batch_size / config.update.env_steps_per_gradient_step
-    return passes * samples * forward_macs(config)
+def _factor(row: dict[str, Any]) -> tuple[float, float, float]:
+    """Median, min and max of the factor over `baseline`, in samples per second."""
+    ratios = row["samples_ratio_spread"] or row["ratio_spread"]
+    return ratios["median"], ratios["min"], ratios["max"]
 
 
-def batch_bytes(config: RunConfig) -> float:
-    """Bytes of observations gathered per env step."""
-    samples = config.update.batch_size / config.update.env_steps_per_gradient_step
-    return 2 * samples * config.envs.frame_stack * config.envs.frame_height * config.envs.image_width
+def _helps(row: dict[str, Any]) -> bool:
+    median, least, _ = _factor(row)
+    return median >= PAYS and least > 1.0
 
 
-def env_steps_per_batch(config: RunConfig) -> float:
-    """Env steps, all envs together, for one pass through Lightning's loop."""
-    return config.update.env_steps_per_gradient_step * config.update.gradient_steps_per_batch
+def _measured(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rungs of the ladder beside `baseline` that have a factor, the largest first."""
+    others = [r for r in rows if r["group"] == "ladder" and r["name"] != "baseline" and r["ratio_spread"]]
+    return sorted(others, key=lambda row: -_factor(row)[0])
 
 
-def _thread_gain(threads: int, cores: int, calibration: dict[str, Any]) -> float:
-    """How many times faster the gradient is on so many threads than on one."""
-    if threads <= 1 or cores <= 1:
-        return 1.0
-    factor = float(calibration["thread_factor"])
-    return 1.0 + (factor - 1.0) * min(threads - 1, cores - 1) / (cores - 1)
+def _busy(row: dict[str, Any]) -> str:
+    shares = [f"{name} {row[key]:.0f} %" for name, key in (("CPU", "cpu_percent"), ("GPU", "gpu_percent")) if row[key]]
+    return f"; {', '.join(shares)} busy" if shares else ""
 
 
-def _learner_threads(threads: Threads, config: RunConfig) -> int:
-    """Torch threads of all parts of a minibatch together."""
-    shards = config.update.num_shards
-    return threads.of_each_shard(config.update, shards) * shards
+def _top_stage(row: dict[str, Any]) -> tuple[str, float]:
+    """The largest stage and its share of the learner's time."""
+    stage = max(row["time_shares"], key=lambda name: row["time_shares"][name])
+    return stage, row["time_shares"][stage]
 
 
-def expected_seconds(
-    cost: dict[str, float], reference: RunConfig, config: RunConfig, calibration: dict[str, Any], cores: int
-) -> dict[str, float]:
-    """Seconds per env step that a rung should take, from what another one was measured to take.
-
-    Gradients scale with their multiply-adds, threads and precision; the replay with its bytes; acting with the number
-    of calls; Lightning with the number of batches. In one process these add up; apart, the slower side decides, and
-    neither can use more cores than there are.
-
-    Args:
-        cost: the reference's seconds per env step by stage.
-        reference: its configuration; it plays and trains in one process.
-        config: the rung's.
-        calibration: see `calibrate`.
-        cores: of the machine.
-
-    Returns:
-        `learner`, `player` (per env step, all actors at once), `cores` (all work spread evenly) and `total`.
-    """
-    machine = Cores(cores, cores, "")
-    threads, own_threads = plan_threads(reference, machine), plan_threads(config, machine)
-    own_bf16 = calibration["bf16_factor"] if config.update.uses_bf16 else 1.0
-    bf16 = calibration["bf16_factor"] if reference.update.uses_bf16 else 1.0
-    one_thread = cost["update"] * _thread_gain(_learner_threads(threads, reference), cores, calibration) * bf16
-    one_thread *= update_work(config) / update_work(reference) / own_bf16
-    update = one_thread / _thread_gain(_learner_threads(own_threads, config), cores, calibration)
-    data = batch_bytes(config) / batch_bytes(reference)
-    rest = cost["replay"] * data + cost["other"] * env_steps_per_batch(reference) / env_steps_per_batch(config)
-    if not config.update.uint8_to_device:
-        rest += cost["transfer"] * data
-    learner = update + rest
-    act = cost["act"] * reference.envs.count / config.envs.count
-    env_seconds = calibration["env_seconds"]
-    known = env_seconds.get(config.envs.backend)
-    env = cost["env"] * (known / env_seconds[reference.envs.backend] if known else 1.0)
-    if config.envs.backend != "classic":
-        env /= own_threads.env
-    if config.actors.kind == "subprocess":
-        player = (act + env) / config.actors.count
-        # Work that adds up over all cores cannot be spread thinner than this.
-        spread = (one_thread + rest + act + env) / cores
-        total = max(learner, player, spread)
-    elif config.envs.backend == "classic":
-        player, spread = act + env, 0.0
-        total = learner + player
-    else:  # the games run on threads of their own while this process learns
-        player, spread = act + env, 0.0
-        total = act + max(learner, env)
-    return {"learner": learner, "player": player, "cores": spread, "total": total}
+def fastest(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The rung of the ladder that learns from most samples per second."""
+    ladder = [row for row in rows if row["group"] == "ladder" and row["samples_per_second"]]
+    return max(ladder, key=lambda row: float(row["samples_per_second"])) if ladder else None
 
 
-def expect(
-    rows: Sequence[dict[str, Any]], configs: dict[str, Any], calibration: dict[str, Any], cores: int
-) -> list[dict[str, Any]]:
-    """Expected and measured factor of every rung of the ladder over `baseline`.
+def limit(row: dict[str, Any]) -> str:
+    """The stage that limits a rung, with its share of the time."""
+    stage, share = _top_stage(row)
+    return f"{WORDS[stage]}: {100 * share:.0f} % of `{row['name']}`'s time{_busy(row)}"
+
+
+def _short_factor(row: dict[str, Any]) -> str:
+    """A rung with its factor; with the repeats' range where they do not agree that it pays."""
+    median, least, most = _factor(row)
+    is_mixed = median >= PAYS and least <= 1.0
+    return f"`{row['name']}` x {median:.2f}" + (f" ({least:.2f} .. {most:.2f})" if is_mixed else "")
+
+
+def verdict(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> list[Line]:
+    """What limits, what helps most, what does not help, more envs, and what was solved: a line each.
 
     Args:
         rows: of the bench.
-        configs: configuration of each rung as it ran, as a dictionary.
-        calibration: see `calibrate`.
-        cores: of the machine.
-
-    Returns:
-        one dictionary per rung: name, expected, measured, error_percent, limited_by.
+        runs: of `--to-solve`.
     """
     reference = find(rows, "baseline")
-    if reference is None:
-        return []
-    base = validate(configs["baseline"])
-    cost = {stage: share / speed(reference) for stage, share in reference["time_shares"].items()}
-    found = []
-    for row in rows:
-        if row["group"] != "ladder" or row["name"] == "baseline" or not row["env_steps_per_second"]:
-            continue
-        config = validate(configs[row["name"]])
-        seconds = expected_seconds(cost, base, config, calibration, cores)
-        expected = 1.0 / (seconds["total"] * speed(reference))
-        measured = row["ratio_to_baseline"]
-        sides = {name: seconds[name] for name in ("learner", "player", "cores")}
-        found.append(
-            {
-                "name": row["name"],
-                "expected": expected,
-                "measured": measured,
-                "error_percent": 100.0 * (expected / measured - 1.0),
-                "limited_by": max(sides, key=lambda name: sides[name]),
-            }
-        )
-    return found
-
-
-def limits(row: dict[str, Any]) -> str:
-    """Where a rung's time goes, and the most that could be won everywhere but in its largest stage."""
-    parts = stage_milliseconds(row)
-    top = max(parts, key=lambda stage: parts[stage])
-    share = row["time_shares"][top]
-    listed = ", ".join(
-        f"{stage} {value:.2f} ms" for stage, value in sorted(parts.items(), key=lambda item: -item[1]) if value > 0.005
-    )
-    rest = "" if share >= 1 else f": with all the rest for nothing it would be {1 / share:.2f} times as fast at most"
-    busy = "" if row["cpu_percent"] is None else f", CPU {row['cpu_percent']:.0f} % busy"
-    busy += "" if row["gpu_percent"] is None else f", GPU {row['gpu_percent']:.0f} % busy"
-    return (
-        f"`{row['name']}` makes {speed(row):,.1f} env steps/s{busy}; each takes {listed}. What limits it: {WORDS[top]} "
-        f"with {100 * share:.0f} % of the time{rest}."
-    )
-
-
-def _names(expectations: Sequence[dict[str, Any]]) -> str:
-    return ", ".join(
-        f"`{e['name']}` (expected x {e['expected']:.2f}, measured x {e['measured']:.2f})" for e in expectations
-    )
-
-
-def paragraph(rows: Sequence[dict[str, Any]], expectations: Sequence[dict[str, Any]], cores: int) -> str:
-    """What limits, what helps next, what does not, and how far the expectations were off.
-
-    Args:
-        rows: of the bench.
-        expectations: see `expect`.
-        cores: of the machine.
-    """
-    reference = find(rows, "baseline")
-    if reference is None:
-        return "No diagnosis: the rung `baseline` was not measured; add it to the rungs."
-    text = [limits(reference)]
-    helps = sorted((e for e in expectations if e["expected"] >= PAYS), key=lambda e: -e["expected"])
-    useless = [e for e in expectations if e["expected"] < PAYS]
-    if helps:
-        text.append(f"What should help, most first: {_names(helps)}.")
+    base = reference or fastest(rows)
+    lines = _line("What limits", limit(base) if base is not None and base["time_shares"] else None)
+    measured = _measured(rows)
+    helpful = [row for row in measured if _helps(row)]
+    useless = [row for row in measured if not _helps(row)]
+    if helpful:
+        best = helpful[0]
+        factor = factor_text(best["samples_ratio_to_baseline"], best["ratio_to_baseline"])
+        lines += _line("Helps most", f"`{best['name']}`: {factor}")
+        if helpful[1:]:
+            lines += _line("Helps too", f"{', '.join(map(_short_factor, helpful[1:]))} samples/s")
+    elif measured:
+        lines += _line("Helps most", "nothing that was measured")
     if useless:
-        text.append(f"What should not: {_names(useless)}.")
-    parallel = find(rows, "parallel")
-    if parallel is not None:
-        milliseconds = stage_milliseconds(reference)
-        played = milliseconds["act"] + milliseconds["env"]
-        total = 1e3 / speed(reference)
-        text.append(
-            f"Playing in a process of its own can hide at most the {played:.2f} ms of acting and games in "
-            f"{total:.1f} ms, so at most x {total / max(total - played, 1e-9):.2f}, and only on cores that the "
-            f"gradient steps leave free: `parallel` is x {parallel['ratio_to_baseline']:.2f} on {cores}."
+        lines += _line("Does not help", f"{', '.join(map(_short_factor, useless))} samples/s")
+    if reference is None and rows:
+        lines += _line("What helps", "not known: the rung `baseline` was not measured; add it to the rungs")
+    lines += _line("More envs", envs_in_short(rows))
+    return lines + _line("Solved", "; ".join(time_to_solve(name, own) for name, own in by_name(runs).items()))
+
+
+def _time_of(row: dict[str, Any]) -> str:
+    """A rung's speed, where its time goes, and the most that could be won everywhere but in its largest stage."""
+    parts = sorted(stage_milliseconds(row).items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{stage} {value:.2f} ms" for stage, value in parts if value > 0.005)
+    stage, share = _top_stage(row)
+    text = (
+        f"`{row['name']}` learns from {row['samples_per_second']:,.0f} samples/s and makes {speed(row):,.1f} env "
+        f"steps/s{_busy(row)}. An env step takes {listed}."
+    )
+    if share < 1:
+        text += f" With everything but {WORDS[stage]} for nothing it would be x {1 / share:.2f} at most."
+    return text
+
+
+def _play_apart(reference: dict[str, Any], parallel: dict[str, Any], cores: int) -> str:
+    """What a process of its own for the games can give, and what it gave."""
+    milliseconds = stage_milliseconds(reference)
+    played, total = milliseconds["act"] + milliseconds["env"], 1e3 / speed(reference)
+    return (
+        f"A process of its own for the games hides at most the {played:.2f} ms of acting and games in {total:.1f} ms "
+        f"(x {total / max(total - played, 1e-9):.2f}), and only on cores that the gradient steps leave free. "
+        f"`parallel` is x {_factor(parallel)[0]:.2f} on {cores}."
+    )
+
+
+def _how_far_off(expectations: Sequence[dict[str, Any]]) -> str:
+    errors = [abs(e["error_percent"]) for e in expectations]
+    worst = max(expectations, key=lambda e: abs(e["error_percent"]))
+    return (
+        f"Factors expected from `baseline`'s shares of time alone were off by {sum(errors) / len(errors):.0f} % on "
+        f"average, by {max(errors):.0f} % at most (`{worst['name']}`)."
+    )
+
+
+def details(content: dict[str, Any]) -> list[Line]:
+    """The numbers behind the verdict and the answers to single questions, each with its label.
+
+    Args:
+        content: of bench.json, with its rows.
+    """
+    rows, expectations = content["rows"], content["expectations"]
+    reference, parallel, best = find(rows, "baseline"), find(rows, "parallel"), fastest(rows)
+    lines = []
+    if _measured(rows):
+        lines += _line(
+            "Helps or not",
+            f"A factor is the median, over the repeats, of a rung's samples/s over `baseline`'s in the same repeat. A "
+            f"rung helps from x {PAYS:g} on, if it is above x 1 in every repeat.",
         )
-    fastest = max((row for row in rows if row["group"] == "ladder" and row["env_steps_per_second"]), key=speed)
-    if fastest["name"] != "baseline":
-        text.append(limits(fastest))
-    if expectations:
-        errors = [abs(e["error_percent"]) for e in expectations]
-        worst = max(expectations, key=lambda e: abs(e["error_percent"]))
-        text.append(
-            f"The expectations were off by {sum(errors) / len(errors):.0f} % on average, by "
-            f"{abs(worst['error_percent']):.0f} % at most (`{worst['name']}`)."
-        )
-    return " ".join(text)
+    if reference is not None and reference["time_shares"]:
+        lines += _line("Baseline", _time_of(reference))
+        if parallel is not None:
+            lines += _line("Playing apart", _play_apart(reference, parallel, content["machine"]["cores"]))
+    if best is not None and best["name"] != "baseline" and best["time_shares"]:
+        stage, _ = _top_stage(best)
+        lines += _line("Fastest", f"{_time_of(best)} What limits it: {WORDS[stage]}.")
+    lines += _line("Expected", _how_far_off(expectations) if expectations else None)
+    for label, text in answers(rows, content["solve"]).items():
+        lines += _line(label, text)
+    return lines
+
+
+def with_diagnosis(content: dict[str, Any]) -> dict[str, Any]:
+    """A bench's content with `verdict`, `details`, and the verdict as one text in `diagnosis`.
+
+    Args:
+        content: of bench.json, with rows, expectations, solve and machine.
+    """
+    lines = verdict(content["rows"], content["solve"])
+    text = " ".join(f"{line['label']}: {line['text']}." for line in lines)
+    old = {name: value for name, value in content.items() if name != "answers"}  # as `details` was called
+    return {**old, "verdict": lines, "details": details(content), "diagnosis": text}

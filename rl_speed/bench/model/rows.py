@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import isclose
 from statistics import mean, median
 from typing import Any
 
 Measurement = dict[str, Any]  # name, group, repeat, and `result` or `error`
 
+SAME_FACTOR = 0.02  # factors that differ by less are one: a window does not end with a gradient step
 STAGE_ORDER = ("act", "env", "wait", "replay", "transfer", "update", "other")
 
 
@@ -21,46 +23,65 @@ def per_second(result: dict[str, Any], count: str) -> float:
     return float(result[count]) / float(result["seconds"])
 
 
+def _env_steps(result: dict[str, Any]) -> float:
+    return per_second(result, "env_steps")
+
+
+def _samples(result: dict[str, Any]) -> float | None:
+    """Samples learned from per second; None where nothing is learned."""
+    batch_size = result.get("batch_size")
+    return per_second(result, "gradient_steps") * float(batch_size) if batch_size else None
+
+
 def _median_of(results: Sequence[dict[str, Any]], name: str) -> float | None:
     values = [result[name] for result in results if result.get(name) is not None]
     return median(values) if values else None
 
 
 def _mean_shares(results: Sequence[dict[str, Any]], name: str) -> dict[str, float]:
-    found = [result[name] for result in results if result.get(name)]
-    return {stage: mean(shares[stage] for shares in found) for stage in found[0]} if found else {}
+    shares = [result[name] for result in results if result.get(name)]
+    return {stage: mean(one[stage] for one in shares) for stage in shares[0]} if shares else {}
 
 
-def _ratios(own: dict[int, float], reference: dict[int, float]) -> dict[str, float] | None:
+def _ratios(
+    own: dict[int, dict[str, Any]], reference: dict[int, dict[str, Any]], of: Callable[[dict[str, Any]], float | None]
+) -> dict[str, float] | None:
     """Ratio within each repeat, so that a machine that slows down in the meantime does not tilt it."""
-    return spread([own[repeat] / reference[repeat] for repeat in own if reference.get(repeat)])
+    pairs = [(of(own[repeat]), of(reference[repeat])) for repeat in own if repeat in reference]
+    return spread([value / base for value, base in pairs if value is not None and base])
 
 
-def make_row(contestant: dict[str, Any], measurements: Sequence[Measurement], baseline: dict[int, float]) -> Any:
+def make_row(
+    contestant: dict[str, Any], measurements: Sequence[Measurement], baseline: dict[int, dict[str, Any]]
+) -> Any:
     """One row of bench.json.
 
     Args:
         contestant: name, group, about, point.
         measurements: all of its repeats.
-        baseline: env steps per second of `baseline` by repeat.
+        baseline: results of `baseline` by repeat.
     """
-    results = [m["result"] for m in measurements if "result" in m]
-    speeds = {m["repeat"]: per_second(m["result"], "env_steps") for m in measurements if "result" in m}
+    by_repeat = {m["repeat"]: m["result"] for m in measurements if "result" in m}
+    results = list(by_repeat.values())
     errors = [m["error"] for m in measurements if "error" in m]
-    env_steps = spread(list(speeds.values()))
-    gradient_steps = median([per_second(r, "gradient_steps") for r in results]) if results else None
+    env_steps = spread([_env_steps(result) for result in results])
+    samples = spread([value for value in map(_samples, results) if value is not None])
     batch_size = results[0].get("batch_size") if results else None
     # Only what was measured in turn with `baseline` is held against it.
-    ratio = _ratios(speeds, baseline) if contestant["group"] in ("ladder", "peers") else None
+    reference = baseline if contestant["group"] in ("ladder", "peers") else {}
+    ratio, samples_ratio = (_ratios(by_repeat, reference, of) for of in (_env_steps, _samples))
     saved = next((r["saved_for_backward_bytes"] for r in results if "saved_for_backward_bytes" in r), None)
     return {
         **contestant,
         "repeats": len(results),
         "env_steps_per_second": env_steps,
         "frames_per_second": env_steps["median"] * results[0]["frame_skip"] if env_steps else None,
-        "gradient_steps_per_second": gradient_steps if batch_size else None,
+        "gradient_steps_per_second": samples["median"] / batch_size if samples and batch_size else None,
         "batch_size": batch_size,
-        "samples_per_second": gradient_steps * batch_size if batch_size and gradient_steps is not None else None,
+        "samples_per_second": samples["median"] if samples else None,
+        "samples_spread": samples,
+        "samples_ratio_to_baseline": samples_ratio["median"] if samples_ratio else None,
+        "samples_ratio_spread": samples_ratio,
         "ratio_to_baseline": ratio["median"] if ratio else None,
         "ratio_spread": ratio,
         "cpu_percent": _median_of(results, "cpu_percent"),
@@ -78,9 +99,9 @@ def make_row(contestant: dict[str, Any], measurements: Sequence[Measurement], ba
 
 
 def make_rows(contestants: Sequence[dict[str, Any]], measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
-    """All rows, in the order of the contestants."""
+    """All rows, in the order of the contestants; a row made earlier does for a contestant."""
     baseline = {
-        m["repeat"]: per_second(m["result"], "env_steps")
+        m["repeat"]: m["result"]
         for m in measurements
         if m["name"] == "baseline" and m["group"] == "ladder" and "result" in m
     }
@@ -103,6 +124,21 @@ def find(rows: Sequence[dict[str, Any]], name: str, group: str = "ladder") -> di
 def speed(row: dict[str, Any]) -> float:
     """Median env steps per second."""
     return float(row["env_steps_per_second"]["median"])
+
+
+def factor_text(samples: float | None, env_steps: float) -> str:
+    """A factor in samples per second, and beside it in env steps per second where that is another one."""
+    if samples is None:
+        return f"x {env_steps:.2f} env steps/s"
+    if isclose(samples, env_steps, rel_tol=SAME_FACTOR):
+        return f"x {samples:.2f} samples/s"
+    return f"x {samples:.2f} samples/s (x {env_steps:.2f} env steps/s)"
+
+
+def factor_between(row: dict[str, Any], reference: dict[str, Any]) -> str:
+    """A row's factor over another one, from their medians."""
+    samples, base = row["samples_per_second"], reference["samples_per_second"]
+    return factor_text(samples / base if samples and base else None, speed(row) / speed(reference))
 
 
 def stage_milliseconds(row: dict[str, Any]) -> dict[str, float]:

@@ -10,28 +10,43 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rl_speed.bench.model.diagnosis import with_diagnosis
+from rl_speed.bench.model.rows import make_rows
 from rl_speed.bench.session import JSON_FILE
 from rl_speed.bench.show.page import page
 from rl_speed.bench.show.tables import (
-    EXPECTATION_HEADER,
-    HEADER,
-    SOLVE_HEADER,
-    TITLES,
-    cells,
-    expectation_lines,
-    groups,
+    TextTable,
+    expectation_tables,
     setting_line,
-    solve_lines,
+    solve_tables,
+    speed_tables,
+    time_tables,
 )
 from rl_speed.system.errors import UserError
 from rl_speed.system.json_file import write_whole
 
 
-def _markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+def check_writable(folder: Path) -> None:
+    """Makes the folder and tries a file in it; raises UserError with a sentence."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".rl_speed_probe"
+        probe.write_text("", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"--out {folder} cannot be written ({error}); choose another folder") from None
+
+
+def _markdown_table(table: TextTable) -> list[str]:
     def line(texts: Sequence[str]) -> str:
         return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
-    return [line(header), "|" + "---|" * len(header), *(line(texts) for texts in lines), ""]
+    lines = [f"## {table.title}", "", line(table.header), "|" + "---|" * len(table.header), *map(line, table.lines), ""]
+    return lines + [f"- {note}" for note in table.notes] + [""] * bool(table.notes)
+
+
+def _markdown_list(title: str, lines: Sequence[dict[str, str]]) -> list[str]:
+    return [f"## {title}", "", *(f"- **{line['label']}**: {line['text']}" for line in lines), ""] if lines else []
 
 
 def markdown(content: dict[str, Any]) -> str:
@@ -39,32 +54,23 @@ def markdown(content: dict[str, Any]) -> str:
     lines = ["# Bench", "", setting_line(content), ""]
     if not content["is_whole"]:
         lines += ["Not whole: the bench was stopped before its end.", ""]
-    for group, rows in groups(content["rows"]).items():
-        lines += [f"## {TITLES[group]}", "", *_markdown_table(("contestant", *HEADER[1:]), [cells(r) for r in rows])]
-        for row in rows:
-            facts = row["package"]
-            text = f"`{row['name']}`: {row['about']}" if row["about"] else ""
-            if facts:
-                text += f" ({facts['package']} {facts['version']}, licence {facts['licence']})"
-            if text and group in ("peers", "env_only"):
-                lines += [f"- {text}"]
-        lines += [""]
-    if content["solve"]:
-        lines += ["## Time to solve", "", *_markdown_table(SOLVE_HEADER, solve_lines(content))]
-    lines += ["## Diagnosis", "", content["diagnosis"], ""]
-    if content["expectations"]:
-        lines += _markdown_table(EXPECTATION_HEADER, expectation_lines(content))
-    lines += [line for text in content["answers"].values() for line in (text, "")]
+    lines += _markdown_list("Verdict", content["verdict"])
+    for table in (*speed_tables(content), *solve_tables(content)):
+        lines += _markdown_table(table)
+    lines += _markdown_list("Details", content["details"])
+    for table in (*time_tables(content), *expectation_tables(content)):
+        lines += _markdown_table(table)
     if content["problems"]:
         lines += ["## Problems", "", *(f"- {text}" for text in content["problems"]), ""]
     return "\n".join(lines)
 
 
 CSV_FIELDS = (
-    "group", "name", "repeats", "env_steps_per_second_median", "env_steps_per_second_min", "env_steps_per_second_max",
-    "frames_per_second", "gradient_steps_per_second", "samples_per_second", "ratio_to_baseline", "cpu_percent",
-    "gpu_percent", "peak_memory_bytes", "startup_seconds", "prefill_env_steps_per_second", "warmup_seconds",
-    "act", "env", "wait", "replay", "transfer", "update", "other", "error",
+    "group", "name", "repeats", "samples_per_second", "samples_ratio_to_baseline", "env_steps_per_second_median",
+    "env_steps_per_second_min", "env_steps_per_second_max", "ratio_to_baseline", "frames_per_second",
+    "gradient_steps_per_second", "cpu_percent", "gpu_percent", "peak_memory_bytes", "startup_seconds",
+    "prefill_env_steps_per_second", "warmup_seconds", "act", "env", "wait", "replay", "transfer", "update", "other",
+    "error",
 )  # fmt: skip
 
 
@@ -80,8 +86,13 @@ def csv_text(content: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
-def write_report(folder: Path, content: dict[str, Any]) -> Path:
+def write_report(folder: Path, content: dict[str, Any], with_record: bool = True) -> Path:
     """Writes bench.json, .csv, .md and .html; into a temporary folder if `folder` has become unwritable.
+
+    Args:
+        folder: of the bench.
+        content: see `Session.content`.
+        with_record: whether bench.json is written; what was recorded stays as it is when a report is made anew.
 
     Returns:
         the folder that holds them.
@@ -89,7 +100,8 @@ def write_report(folder: Path, content: dict[str, Any]) -> Path:
     for place in (folder, None):
         try:
             target = place or Path(tempfile.mkdtemp(prefix="rl_speed_bench_"))
-            write_whole(target / JSON_FILE, content)
+            if with_record:
+                write_whole(target / JSON_FILE, content)
             (target / "bench.csv").write_text(csv_text(content), encoding="utf-8")
             (target / "bench.md").write_text(markdown(content), encoding="utf-8")
             (target / "bench.html").write_text(page(content), encoding="utf-8")
@@ -101,12 +113,17 @@ def write_report(folder: Path, content: dict[str, Any]) -> Path:
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """The content of a bench's folder; raises UserError with a sentence."""
+    """The content of a bench's folder, with rows and diagnosis made anew; raises UserError with a sentence.
+
+    So that an older record is shown, and judged, as a new one is.
+    """
     path = folder / JSON_FILE if folder.is_dir() else folder
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a bench's result ({error}); give the folder of a bench") from None
-    if not isinstance(content, dict) or "rows" not in content:
-        raise UserError(f"{path} is not a bench's result; give the folder of a bench")
-    return content
+    try:
+        content["rows"] = make_rows(content["rows"], content["measurements"])
+        return with_diagnosis(content)
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} is not a bench's result; give the folder of a bench") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from rl_speed.experience.envs.journal import SeedJournal
 from rl_speed.experience.envs.preprocessing import grey_screen, resize_and_crop
 from rl_speed.records import EnvStep
 from rl_speed.system.arrays import UInt8Array
-from rl_speed.system.errors import ConfigError
+from rl_speed.system.errors import ConfigError, UserError
 
 
 class GymnasiumVectorEnv:
@@ -82,6 +83,8 @@ class GymnasiumVectorEnv:
     def _step(self, index: int, action: int) -> tuple[UInt8Array, float, bool, bool, bool]:
         env = self._envs[index]
         observation, reward, terminated, truncated, info = env.step(self._first_action + action)
+        if not math.isfinite(reward):
+            raise UserError(f"env: it gave the reward {reward}, from which nothing can be learned; give finite numbers")
         lives = int(info.get("lives", 0))
         life_lost = 0 < lives < int(self._lives[index]) and not (terminated or truncated)
         if terminated or truncated:

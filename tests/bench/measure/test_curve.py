@@ -1,11 +1,31 @@
 """The curve of a run to the goal."""
 
+import pytest
+
+from rl_speed.bench.measure import curve
 from rl_speed.bench.measure.curve import thin
+from rl_speed.config import load_config
+from rl_speed.training.fit import Outcome
 
 
 def test_thin_keeps_the_ends():
     points = [(float(i), i, 0.0) for i in range(10_000)]
-    found = thin(points, 500)
-    assert len(found) == 500
-    assert (found[0], found[-1]) == (points[0], points[-1])
+    thinned = thin(points, 500)
+    assert len(thinned) == 500
+    assert (thinned[0], thinned[-1]) == (points[0], points[-1])
     assert thin(points[:10], 500) == points[:10]
+
+
+@pytest.mark.parametrize("failed", [None, [{"episodes": 30, "mean": 18.9, "std": 1.0, "min": 8.0, "max": 21.0}]])
+def test_confirmations_that_failed_are_kept(monkeypatch, tmp_path, failed):
+    counts = dict.fromkeys(("seconds", "env_steps", "gradient_steps", "episodes", "seed"), 1)
+    result = {
+        **counts, "solved": False, "stop_reason": "max_seconds", "avg_reward": None, "clocks": {}, "confirmation": None,
+        "env_steps_per_second": {}, "plan": {}, "config": {},
+    }  # fmt: skip
+    if failed is not None:
+        result["failed_confirmations"] = failed
+    monkeypatch.setattr(curve, "fit", lambda *arguments: Outcome(result, tmp_path))
+    run = curve.run_with_curve(load_config("smoke"), "smoke", None, lambda phase: None)
+    assert run["failed_confirmations"] == (failed or [])
+    assert (run["avg_reward"], run["curve"], run["preset"]) == (None, [], "smoke")

@@ -54,9 +54,9 @@ def test_on_a_gpu_the_stages_are_timed_apart(monkeypatch):
         clock.seconds["update"] += 0.5 if clock.synchronise is None else 0.9
         trainer.global_step += 1
         watched.on_train_batch_end(trainer)
-    found = watched.result()
-    assert (found["seconds"], found["env_steps"], found["gradient_steps"]) == (10.0, 70, 10)
-    assert found["time_shares"]["update"] == pytest.approx(0.9)
+    result = watched.result()
+    assert (result["seconds"], result["env_steps"], result["gradient_steps"]) == (10.0, 70, 10)
+    assert result["time_shares"]["update"] == pytest.approx(0.9)
     assert now[0] == pytest.approx(1000 + 1 + 10 + module.SHARES_SECONDS, abs=1.01)
 
 

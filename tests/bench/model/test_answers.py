@@ -1,8 +1,10 @@
 """The bench's answers in words hold what was measured."""
 
+import pytest
+
 from rl_speed.bench import contestants
 from rl_speed.bench.model import answers, rows
-from tests.bench.measurements import measured_rows, noted, solve_run
+from tests.bench.measurements import described, measured_rows, measurement
 
 
 def test_where_more_envs_stop_paying():
@@ -12,35 +14,61 @@ def test_where_more_envs_stop_paying():
     assert answers.stops_at([(1, 100.0), (2, 101.0), (4, 200.0), (8, 400.0)]) == 8
 
 
-def sweep_rows():
+def sweep_rows(points, speeds, group="envs"):
+    """Rows of a sweep from its contestants and their speeds."""
+    entered = [{"name": c.name, "group": group, "point": c.point, "about": "", "package": None} for c in points]
+    return rows.make_rows(
+        entered, [measurement(c.name, 0, value, group=group) for c, value in zip(points, speeds, strict=True)]
+    )
+
+
+def envs_rows():
     speeds = {("train", 1): 40.0, ("train", 2): 44.0, ("train", 4): 44.5, ("play", 1): 500.0, ("play", 2): 990.0}
-    chosen = [contestants.envs_point(count, kind) for kind, count in speeds]
-    described_points = [
-        {"name": c.name, "group": "envs", "point": c.point, "about": "", "package": None} for c in chosen
-    ]
-    measurements = [noted(c.name, 0, s, group="envs") for c, s in zip(chosen, speeds.values(), strict=True)]
-    return rows.make_rows(described_points, measurements)
+    return sweep_rows([contestants.envs_point(count, kind) for kind, count in speeds], speeds.values())
 
 
-def test_answers_say_what_was_measured():
-    found, _ = measured_rows()
-    assert "x 0.95" in answers.autograd(found)
-    text = answers.envs(sweep_rows())
-    assert "Training: more envs pay up to 2, where it is x 1.10" in text
-    assert "CPU 90 %" in text
+def test_more_envs():
+    text = answers.envs(envs_rows())
+    assert "Training: more envs pay up to 2, x 1.10 samples/s over one env (CPU 90 % busy" in text
+    assert "the last doubling, to 4, gave x 1.01 samples/s" in text
+    assert answers.envs_in_short(envs_rows()) == "pay up to 2: x 1.10 samples/s over one"
     assert answers.envs([]) is None
-    assert answers.wrappers([]) is None
+    assert answers.envs_in_short([]) is None
+
+
+def test_processes_and_networks_are_compared_in_pairs():
+    points = contestants.actors_points()[:5]
+    # The last two differ in nothing but the networks: 1, then 2.
+    text = answers.actors(sweep_rows(points, (40.0, 60.0, 44.0, 50.0, 55.0), "actors"))
+    assert "5 of 5 combinations run; the best is 1 x 4 envs with 1 network(s), x 1.50 samples/s over 1 x 1" in text
+    assert "several acting networks at once run at x 1.10 of one's speed" in text
     assert answers.actors([]) is None
 
 
-def test_a_run_that_does_not_solve_is_reported_as_such():
-    found, _ = measured_rows()
-    text = answers.solved(found, [solve_run(0, True), solve_run(1, False, 900.0)])
-    assert "solved with 1 of 2 seeds (0): median 5:00, 5:00 to 5:00. Fewer than 3 seeds" in text
-    assert "seed 1 did not solve in 15:00: reached 3.00" in text
-    assert "extrapolated, 900,000 env steps" in text
-    assert f"x {900_000 / 40 / 300:.0f}:" in text
-    assert "extrapolated" not in answers.solved(found, [solve_run(0, True)], "breakout")
-    doubted = solve_run(0, True) | {"confirmation": {"mean": 18.9, "std": 1.0}}
-    assert "does not bear the stop out" in answers.solved(found, [doubted])
-    assert "does not bear" not in text
+def test_light_wrappers_one_at_a_time():
+    points = contestants.wrappers_points()[:2]
+    text = answers.wrappers(sweep_rows(points, (40.0, 50.0), "wrappers"))
+    assert "no no-op start x 1.25 samples/s (update 20.00 -> 16.00 ms per env step)" in text
+    assert answers.wrappers([]) is None
+
+
+def test_autograd():
+    ladder, _ = measured_rows()
+    assert "x 0.95" in answers.autograd(ladder)
+    assert answers.autograd([]) is None
+
+
+def test_no_peer_stands_alone():
+    speeds = {"baseline": 40.0, "sb3": 25.0, "sb3_every_step": 26.0, "single_file": 28.0}
+    group = {name: "ladder" if name == "baseline" else "peers" for name in speeds}
+    made = [described(name, group=group[name])[0] for name in speeds]
+    text = answers.peers(rows.make_rows(made, [measurement(n, 0, v, group=group[n]) for n, v in speeds.items()]))
+    for name, value in speeds.items():
+        assert f"`{name}` from {32 * value:,.0f} (x {value / 40:.2f} of `baseline`)" in text
+    assert text.index("single_file") < text.index("sb3_every_step") < text.index("`sb3`")
+
+
+@pytest.mark.parametrize("asked", [answers.peers, answers.autograd, answers.envs, answers.actors, answers.wrappers])
+def test_nothing_is_said_of_a_rung_that_failed(asked):
+    failed = {"name": "baseline", "group": "ladder", "repeat": 0, "error": "broke"}
+    assert asked(rows.make_rows(described("baseline"), [failed])) is None

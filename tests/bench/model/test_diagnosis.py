@@ -1,53 +1,89 @@
-"""Expectations by hand, and what is said of them."""
+"""The verdict names what limits, what helps and what does not, by what was measured."""
 
 import pytest
 
-from rl_speed.bench.model import diagnosis
-from rl_speed.config import load_config
-from tests.bench.measurements import CALIBRATION, measured_rows
+from rl_speed.bench.model import diagnosis, rows
+from tests.bench.measurements import SHARES, described, measured_rows, measurement, solve_run
 
 
-def test_multiply_adds_of_the_papers_network():
-    assert diagnosis.forward_macs(load_config("baseline")) == 3_276_800 + 2_654_208 + 1_806_336 + 3136 * 512
+def texts(lines):
+    return {line["label"]: line["text"] for line in lines}
 
 
-COST = {"act": 1.0, "env": 1.0, "wait": 0.0, "replay": 1.0, "transfer": 1.0, "update": 16.0, "other": 3.0}
+def content(ladder, **changes):
+    return {"rows": ladder, "expectations": [], "solve": [], "machine": {"cores": 2}} | changes
 
 
-def expected(preset, cores=2, *overrides):
-    base = load_config("baseline")
-    return diagnosis.expected_seconds(COST, base, load_config(preset, list(overrides)), CALIBRATION, cores)
+def test_the_verdict_names_limit_help_and_what_does_not():
+    ladder, _ = measured_rows(native=80.0, actors=60.0)
+    verdict = texts(diagnosis.verdict(ladder, [solve_run(0, True)]))
+    assert verdict["What limits"] == "the gradient steps: 80 % of `baseline`'s time; CPU 90 % busy"
+    assert verdict["Helps most"] == "`native`: x 2.00 samples/s"
+    assert verdict["Helps too"] == "`actors` x 1.50 samples/s"
+    assert verdict["Does not help"] == "`n_envs` x 1.05, `parallel` x 1.02, `slow_grads` x 0.95 samples/s"
+    assert verdict["Solved"].startswith("`fast_cpu` with 1 of 1 seeds (0): median 5:00")
 
 
-def test_expectations_by_hand():
-    assert expected("baseline")["total"] == pytest.approx(23)
-    # Three envs share one call of the network and one batch of Lightning's.
-    assert expected("n_envs")["total"] == pytest.approx(1 / 3 + 1 + 1 + 1 + 16 + 1)
-    # Apart, the learner keeps both cores, and acting and games hide behind it.
-    found = expected("parallel")
-    assert found["learner"] == pytest.approx(16 + 1 + 1 + 3)
-    assert found["player"] == pytest.approx(2)
-    # On one core nothing hides: all the work adds up.
-    assert expected("parallel", 1)["total"] == pytest.approx(23)
-    # Games in C++ take half the time here and run beside the learner, but on one of its two cores.
-    assert expected("baseline", 2, "envs.backend=ale_vector")["total"] == pytest.approx(1 + 32 + 1 + 1 + 3)
+def two_rungs(*pairs, **changes):
+    """`baseline` and `other` in so many repeats, as pairs of their env steps per second."""
+    measurements = [
+        measurement(name, repeat, value, **(changes if name == "other" else {}))
+        for repeat, pair in enumerate(pairs)
+        for name, value in zip(("baseline", "other"), pair, strict=True)
+    ]
+    return rows.make_rows(described("baseline", "other"), measurements)
 
 
-def test_a_cheaper_network_costs_by_its_multiply_adds():
-    half = expected("baseline", 2, "update.batch_size=16")
-    assert half["total"] == pytest.approx(1 + 1 + 0.5 + 0.5 + 8 + 3)
-    assert expected("baseline", 2, "update.precision=bf16")["total"] == pytest.approx(7 + 8)
+def test_a_factor_leads_with_samples_and_has_env_steps_beside_it():
+    # 5 samples an env step where `baseline` takes 32.
+    fast = two_rungs((40.0, 2000.0), batch_size=240, per_update=48)
+    assert texts(diagnosis.verdict(fast, []))["Helps most"] == "`other`: x 7.81 samples/s (x 50.00 env steps/s)"
 
 
-def test_the_diagnosis_names_limit_help_and_error():
-    found, configs = measured_rows()
-    expectations = diagnosis.expect(found, configs, CALIBRATION, 2)
-    assert {e["name"] for e in expectations} == {"n_envs", "parallel", "slow_grads"}
-    for e in expectations:
-        assert e["error_percent"] == pytest.approx(100 * (e["expected"] / e["measured"] - 1))
-    text = diagnosis.paragraph(found, expectations, 2)
-    assert "gradient steps with 80 % of the time" in text
-    assert "1.25 times as fast at most" in text
-    assert "`parallel` is x 1.02 on 2" in text
-    assert "off by" in text
-    assert "add it" in diagnosis.paragraph(found[1:], [], 2)
+def test_a_rung_that_is_slower_in_one_repeat_does_not_help():
+    verdict = texts(diagnosis.verdict(two_rungs((40.0, 60.0), (40.0, 50.0), (40.0, 38.0)), []))
+    assert verdict["Helps most"] == "nothing that was measured"
+    assert verdict["Does not help"] == "`other` x 1.25 (0.95 .. 1.50) samples/s"
+
+
+def test_more_env_steps_without_more_samples_do_not_help():
+    verdict = texts(diagnosis.verdict(two_rungs((40.0, 160.0), per_update=4), []))
+    assert verdict["Does not help"] == "`other` x 1.00 samples/s"
+
+
+def test_without_baseline_the_fastest_rung_is_looked_at():
+    speeds = {"n_envs": 42.0, "parallel": 41.0}
+    ladder = rows.make_rows(described(*speeds), [measurement(name, 0, value) for name, value in speeds.items()])
+    verdict = texts(diagnosis.verdict(ladder, []))
+    assert "`n_envs`'s time" in verdict["What limits"]
+    assert "`baseline` was not measured" in verdict["What helps"]
+    assert "Helps most" not in verdict
+    assert diagnosis.verdict([], []) == []
+
+
+@pytest.mark.parametrize("stage", SHARES)
+def test_every_stage_can_be_what_limits(stage):
+    row = measured_rows()[0][0] | {"time_shares": dict.fromkeys(SHARES, 0.01) | {stage: 0.94}}
+    assert diagnosis.limit(row).startswith(diagnosis.WORDS[stage])
+
+
+def test_the_details_hold_the_numbers_behind_the_verdict():
+    ladder, _ = measured_rows(native=80.0)
+    expectations = [
+        {"name": name, "expected": 1.1, "measured": 1.0, "error_percent": error}
+        for name, error in (("n_envs", 10.0), ("parallel", -20.0))
+    ]
+    details = texts(diagnosis.details(content(ladder, expectations=expectations, solve=[solve_run(0, True)])))
+    assert "With everything but the gradient steps for nothing it would be x 1.25 at most" in details["Baseline"]
+    assert "the 2.50 ms of acting and games in 25.0 ms (x 1.11)" in details["Playing apart"]
+    assert "`parallel` is x 1.02 on 2" in details["Playing apart"]
+    assert "`native` learns from 2,560 samples/s" in details["Fastest"]
+    assert "off by 15 % on average, by 20 % at most (`parallel`)" in details["Expected"]
+    assert {"Autograd", "Time to solve"} <= set(details)
+
+
+def test_the_diagnosis_is_the_verdict_as_one_text():
+    whole = diagnosis.with_diagnosis(content(measured_rows()[0], answers={"old": "text"}))
+    assert whole["diagnosis"].startswith("What limits: the gradient steps")
+    assert "Does not help: `n_envs`" in whole["diagnosis"]
+    assert "answers" not in whole

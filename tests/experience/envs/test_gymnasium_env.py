@@ -7,7 +7,7 @@ import torch
 
 from rl_speed.config import EnvsConfig
 from rl_speed.experience.envs.gymnasium_env import GymnasiumVectorEnv
-from rl_speed.system.errors import ConfigError
+from rl_speed.system.errors import ConfigError, UserError
 
 CONFIG = EnvsConfig(image_height=24, image_width=20, crop_top=2, crop_bottom=2)
 
@@ -102,3 +102,14 @@ def test_actions_begin_where_the_space_does_and_every_env_has_a_seed_of_its_own(
 def test_what_shows_no_images_is_refused(env, part):
     with pytest.raises(ConfigError, match=part):
         make(env)
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf")])
+def test_a_reward_that_is_no_number_is_named(reward):
+    env = Scripted()
+    games = make(env)
+    games.reset()
+    plain = env.step
+    env.step = lambda action: (plain(action)[0], reward, False, False, {})
+    with pytest.raises(UserError, match=f"env: it gave the reward {reward}"):
+        step(games, 0)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from rl_speed.experience.generators.memory import ActorMemory
 from rl_speed.experience.generators.protocol import Answer, Order
 from rl_speed.records import EpisodeEnd
+from rl_speed.system.errors import UserError
 
 
 class ScriptedActor:
@@ -114,3 +115,8 @@ class RecordingTransport:
 def fail() -> ScriptedActor:
     """An actor that cannot be made."""
     raise ValueError("no such game")
+
+
+def refuse():
+    """An actor that meets something that its user can put right."""
+    raise UserError("env: it shows no images")

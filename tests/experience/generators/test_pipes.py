@@ -13,8 +13,9 @@ import pytest
 
 from rl_speed.experience.generators.pipes import MAX_UNOBSERVED_SECONDS, Patience, PipeTransport
 from rl_speed.experience.generators.protocol import Order
-from rl_speed.system.errors import ActorError, ActorGoneError
-from tests.experience.generators.scripted_actors import fail
+from rl_speed.system.errors import ActorError, ActorGoneError, UserError
+from tests.command_line import HANG_SECONDS
+from tests.experience.generators.scripted_actors import fail, refuse
 
 ORDER = Order(slot=0, weights_row=0, epsilon=0.0, env_steps=0, env_steps_stride=1)
 
@@ -72,7 +73,7 @@ def test_an_answer_restarts_patience(clock):
 def test_a_traceback_is_reported_even_if_the_next_order_comes_too_late():
     transport = PipeTransport([fail], timeout_seconds=60.0)
     process = psutil.Process(transport.process_ids[0])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_SECONDS
     while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
         time.sleep(0.05)
     with pytest.raises(ActorError, match=r"actor 0 failed; its traceback:\n[\s\S]*ValueError: no such game") as caught:
@@ -80,6 +81,18 @@ def test_a_traceback_is_reported_even_if_the_next_order_comes_too_late():
     assert not isinstance(caught.value, ActorGoneError)
     transport.close()
     assert transport.process_ids == []
+    transport.close()
+
+
+def test_what_a_user_can_put_right_is_told_as_that():
+    transport = PipeTransport([refuse], timeout_seconds=60.0)
+
+    def exchange():
+        transport.send(0, ORDER)  # may find the process gone already
+        transport.receive(HANG_SECONDS)
+
+    with pytest.raises(UserError, match=r"^env: it shows no images$"):
+        exchange()
     transport.close()
 
 
@@ -131,7 +144,7 @@ def test_a_learner_that_was_stopped_and_goes_on_keeps_its_actors():
         for pid in everyone:
             os.kill(pid, signal.SIGCONT)
             time.sleep(0.3)
-        assert learner.wait(timeout=60) == 0
+        assert learner.wait(timeout=HANG_SECONDS) == 0
         assert learner.stdout.read().strip() == "done"
     finally:
         learner.kill()

@@ -1,0 +1,61 @@
+"""A run's folder belongs to one process."""
+
+import subprocess
+import sys
+
+import pytest
+
+from rl_speed.system.errors import UserError
+from rl_speed.training.run_folder import RunFolder, new_run_folder, run_of
+
+
+def test_numbers_go_on_after_the_highest(tmp_path):
+    for name in ("version_2", "version_10", "version_x", "other_99"):
+        (tmp_path / name).mkdir()
+    assert new_run_folder(tmp_path).path.name == "version_11"
+
+
+def test_a_number_that_another_has_just_taken_is_left_to_it(tmp_path, monkeypatch):
+    # Both have looked before one of them made its folder.
+    (tmp_path / "version_0").mkdir()
+    monkeypatch.setattr("rl_speed.training.run_folder._number", lambda path: -1)
+    assert new_run_folder(tmp_path).path.name == "version_1"
+
+
+def test_another_process_is_kept_out_until_this_one_lets_go(tmp_path):
+    folder = new_run_folder(tmp_path / "new" / "logs")
+    (folder.path / "config.yaml").write_text("")
+    with pytest.raises(UserError, match="in use by another process"):
+        RunFolder(folder.path)
+    folder.release()
+    RunFolder(folder.path).release()
+    assert (folder.path / "config.yaml").is_file()
+
+
+def test_the_folder_of_a_process_that_was_killed_is_free(tmp_path):
+    program = (
+        "import os, sys; from pathlib import Path; from rl_speed.training.run_folder import RunFolder;"
+        "folder = RunFolder(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    (tmp_path / "config.yaml").write_text("")
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    assert ended.returncode == -9
+    RunFolder(tmp_path).release()
+
+
+def test_a_folder_that_nothing_was_written_to_is_removed(tmp_path):
+    new_run_folder(tmp_path).release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_no_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"logging\.directory: .*file cannot be written"):
+        new_run_folder(tmp_path / "file")
+
+
+def test_the_run_of_a_checkpoint_is_where_it_lies(tmp_path):
+    checkpoint = tmp_path / "version_3" / "checkpoints" / "gradient_steps=000000007"
+    checkpoint.mkdir(parents=True)
+    assert run_of(checkpoint) == (tmp_path / "version_3").resolve()
+    assert run_of(tmp_path / "gradient_steps=000000007") is None
