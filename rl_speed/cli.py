@@ -75,7 +75,8 @@ def train(
     """Train until the mean return of the last 100 games reaches the goal (Pong: 19.5), and fresh games bear it out.
 
     Ctrl-C saves the run; `--resume last` goes on with it. The exit status is 0 whether solved or at a limit, 130, 143
-    or 129 after Ctrl-C, SIGTERM or SIGHUP, 2 for something that you can put right, 1 for a failure.
+    or 129 after Ctrl-C, SIGTERM or SIGHUP, 2 for something that you can put right (a limit that is over before the
+    first game, too), 1 for a failure.
     """
     import threading
 

@@ -46,5 +46,5 @@ def test_a_run_learns_to_look_ahead(name, tmp_path):
     # At random 0.23; who values only the next reward turns left for 0.1.
     assert mean_return(result.checkpoint, epsilon=1.0) < 0.45
     assert mean_return(result.checkpoint, epsilon=0.02) > 0.85
-    # The games of the training itself, in which a tenth of the actions is random.
+    # The games of the training itself, in which 15 % of the actions are random.
     assert result.avg_reward > 0.6

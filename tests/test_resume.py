@@ -3,13 +3,15 @@
 import io
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from pytorch_lightning import Callback
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rl_speed.config import merge, validate
+from rl_speed.config import StopConfig, merge, validate
 from rl_speed.training.checkpoint.folders import find_last, list_checkpoints
 from rl_speed.training.checkpoint.reading import read_config, read_experience, read_model
 from rl_speed.training.checkpoint.resuming import Request
@@ -216,3 +218,19 @@ def test_curves_of_a_resumed_run_do_not_run_backwards(tmp_path):
     assert [event.step for event in events.Scalars("reward")] == list(range(1, resumed.result["episodes"] + 1))
     env_steps = [event.step for event in events.Scalars("epsilon")]
     assert env_steps == sorted(set(env_steps))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="this system does not name mapped files")
+def test_a_resumed_run_lets_go_of_its_checkpoint(tmp_path):
+    run(tmp_path, 20)
+    folder = find_last(tmp_path)
+    seen = []
+
+    class Look(Callback):
+        def on_train_batch_end(self, *_):
+            seen.append(Path("/proc/self/maps").read_text().count(folder.name))
+
+    config = read_config(folder).model_copy(update={"stop": StopConfig(max_gradient_steps=24, confirm_episodes=0)})
+    request = Request(folder, "test", config, read_model(folder)["rl_speed"]["kept"], run_of(folder))
+    fit(request, Console(file=io.StringIO()), [Look()])
+    assert seen[-1] == 0

@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -125,6 +125,10 @@ def run(
             session.is_whole = True
         except KeyboardInterrupt:
             received.setdefault("signal", int(signal.SIGINT))
+        except ConfigError:
+            with suppress(OSError):
+                folder.rmdir()  # nothing was measured
+            raise
         finally:
             session.close()
         quiet()

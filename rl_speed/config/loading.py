@@ -82,7 +82,8 @@ def _read_layers(source: str, beside: Path = Path(), extended_by: tuple[Path, ..
     if path is None:
         near = difflib.get_close_matches(source, preset_names(), n=1)
         hint = f"did you mean {near[0]}?" if near else f"use a file's path or one of {', '.join(preset_names())}"
-        raise ConfigError(f"config {source!r} is neither a preset nor a file; {hint}")
+        whose = f", which {extended_by[0]} extends," if extended_by else ""
+        raise ConfigError(f"config {source!r}{whose} is neither a preset nor a file; {hint}")
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
@@ -206,7 +207,10 @@ def game_remarks(source: str, overrides: Overrides = (), own_env: bool = False) 
 
 def _left_out(layers: Sequence[_Layer], config: RunConfig, game: str | None, other: str) -> Iterator[str]:
     """Fields that are set for the other game but not for this one, and are something else in its configuration."""
-    there = RunConfig.model_validate(_lay(layers, other))
+    try:
+        there = RunConfig.model_validate(_lay(layers, other))
+    except ValidationError as error:
+        raise ConfigError(f"for_game.{other} does not fit what it is laid over: {sentence(error, RunConfig)}") from None
     own = set(_fields(layers, game))
     for field in _fields(layers, other):
         value = attrgetter(field)

@@ -20,6 +20,8 @@ def sentence(error: ValidationError, schema: type[BaseModel]) -> str:
     location = _location(schema, first["loc"])
     field = ".".join(location)
     kind, value, context = first["type"], first.get("input"), first.get("ctx", {})
+    if kind == "extra_forbidden" and field == "for_game":
+        return "for_game belongs into a file; with --set, give the field itself: it holds for the game that is played"
     if kind == "extra_forbidden":
         known = _known_keys(schema, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1)

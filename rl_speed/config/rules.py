@@ -239,6 +239,16 @@ def limit_leaves_room_for_training(config: RunConfig) -> str | None:
     )
 
 
+def what_is_asked_for_is_confirmed(config: RunConfig) -> str | None:
+    """A confirmation has games."""
+    stop = config.stop
+    if not stop.confirm_unsolved or stop.confirm_episodes > 0:
+        return None
+    return (
+        "stop.confirm_unsolved = true asks for a confirmation, but stop.confirm_episodes = 0 games; set it to 1 or more"
+    )
+
+
 def one_device(config: RunConfig) -> str | None:
     """Several devices are not built yet."""
     if config.trainer.devices == 1:
@@ -302,6 +312,7 @@ RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     annealing_has_one_way_and_a_goal,
     annealing_returns_rise,
     limit_leaves_room_for_training,
+    what_is_asked_for_is_confirmed,
     one_device,
     cuda_games_stay_with_the_learner,
     frame_keeps_rows,

@@ -16,6 +16,8 @@ from rl_speed.emulator.rules import rule_source
 from rl_speed.emulator.tables import DATA
 from rl_speed.system.errors import UserError
 
+# ROMs that ale-py ships and refuses, or that end it.
+NOT_FOR_ONE_PLAYER = ("combat", "joust", "maze_craze", "warlords")
 CARTRIDGES = ("2K", "4K", "F8", "F8SC", "F6", "F6SC", "E0", "FE", "DPC")
 
 
@@ -100,6 +102,10 @@ def find_game(name: str) -> Game:
     """
     facts = _facts()
     if name not in facts:
+        if name in NOT_FOR_ONE_PLAYER:
+            raise UserError(
+                f"game: {name!r} is a ROM that cannot be played with one player; choose another, e.g. pong."
+            )
         near = difflib.get_close_matches(name, facts, 1)
         hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(game_names())}."
         raise UserError(f"game: the emulator has no game {name!r}; {hint}")

@@ -107,12 +107,12 @@ class DQNModule(pl.LightningModule):
 
         Source: a share per gradient step: Lillicrap et al. 2016, algorithm 1.
         """
-        online, target = self.online_network.state_dict(), self.target_network.state_dict()
-        for name, tensor in target.items():
+        online, target = self.online_network, self.target_network
+        for source, tensor in zip(_tensors(online), _tensors(target), strict=True):
             if rate == 1.0 or not tensor.is_floating_point():
-                tensor.copy_(online[name])
+                tensor.copy_(source)
             else:
-                tensor.lerp_(online[name], rate)
+                tensor.lerp_(source, rate)
 
     def configure_optimizers(self) -> Optimizer:
         """Adam over the online network only."""
@@ -142,3 +142,8 @@ class DQNModule(pl.LightningModule):
         """Moves a batch; nothing is copied if it is there already."""
         with self._timer.measure("transfer"):
             return batch.to(device)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    """Weights and buffers; one that is used in several places is there once."""
+    return [*network.parameters(), *network.buffers()]

@@ -15,16 +15,13 @@ class PatientStream(io.TextIOBase):
     """A text stream whose failures cost what was to be written, and nothing else.
 
     Args:
-        stream: what is written to.
-        on_failure: told of the first failure, unless it is that nobody reads any more (`| head`).
+        stream: what is written to; it is left as it is.
+        on_failure: told of the first failure that lasts.
     """
 
     def __init__(self, stream: TextIO, on_failure: Callable[[OSError], None] | None = None) -> None:
         self._stream, self._on_failure = stream, on_failure
         self._is_broken = False
-        with suppress(AttributeError, OSError, ValueError):
-            # "\\xe9" for a letter that the encoding lacks.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]  # io.TextIOWrapper has it
 
     def write(self, text: str) -> int:
         """Writes what can be written."""
@@ -36,7 +33,7 @@ class PatientStream(io.TextIOBase):
     def _write(self, text: str) -> None:
         try:
             self._stream.write(text)
-        except UnicodeEncodeError as error:  # of a stream that could not be reconfigured
+        except UnicodeEncodeError as error:  # a letter that the encoding lacks, such as of a folder's name
             self._stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
 
     def flush(self) -> None:
@@ -48,20 +45,14 @@ class PatientStream(io.TextIOBase):
             return
         try:
             action()
+        except BlockingIOError:  # a full pipe that somebody has told not to wait: what comes later may fit again
+            return
         except OSError as error:
-            self._give_up(error)
+            self._is_broken = True
+            if self._on_failure is not None:
+                self._on_failure(error)
         except ValueError:  # the stream was closed
             self._is_broken = True
-
-    def _give_up(self, error: OSError) -> None:
-        self._is_broken = True
-        # What is still buffered goes nowhere, so that the interpreter's own flush at the end does not fail.
-        with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
-        if self._on_failure is not None and error.errno != errno.EPIPE:
-            self._on_failure(error)
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -98,10 +89,21 @@ def patient(stream: TextIO | None, on_failure: Callable[[OSError], None] | None 
 
 
 def make_streams_patient() -> None:
-    """Replaces the program's standard output and error."""
-    sys.stderr = patient(sys.stderr)
-    sys.stdout = patient(sys.stdout, _say_failure)
+    """Replaces the standard output and error of a process that is the program's own."""
+    output, errors = sys.stdout, sys.stderr
+    sys.stderr = patient(errors, lambda error: _send_nowhere(errors))
+    sys.stdout = patient(output, lambda error: _lose_output(output, error))
 
 
-def _say_failure(error: OSError) -> None:
-    sys.stderr.write(f"standard output cannot be written any more ({error.strerror}); the program goes on\n")
+def _lose_output(stream: TextIO, error: OSError) -> None:
+    _send_nowhere(stream)
+    if error.errno != errno.EPIPE:  # `| head` has read what it wanted
+        sys.stderr.write(f"standard output cannot be written any more ({error.strerror}); the program goes on\n")
+
+
+def _send_nowhere(stream: TextIO) -> None:
+    """What is still buffered goes nowhere, so that the interpreter's own flush at the end does not fail."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

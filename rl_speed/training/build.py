@@ -35,6 +35,7 @@ from rl_speed.training.confirmation import Confirmation
 from rl_speed.training.logger import RunLogger
 from rl_speed.training.plan import Plan
 from rl_speed.training.progress import ProgressBar
+from rl_speed.training.run_folder import CHECKPOINTS
 from rl_speed.training.speed import SpeedMeter
 from rl_speed.training.statistics import EpisodeStatistics
 
@@ -129,7 +130,7 @@ def make_line(plan: Plan, ending: Ending) -> tuple[Plan, Line]:
     if env is not None:
         generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, timer)
     else:
-        generator = start_actors(config, plan.parts, policy, plan.seeds.actors, plan.threads.env, timer, ending.stop)
+        generator = start_actors(config, plan.parts, policy, plan.seeds.actors, plan.threads.env, timer, ending)
     replay = make_replay(config.replay, config.envs.observation_shape, config.total_envs, plan.seeds.replay)
     dataset = ExperienceDataset(
         generator, replay, config.update, config.replay.prefill_env_steps, timer, ending, config.actors.free_running
@@ -153,7 +154,7 @@ def _wire(plan: Plan, line: Line, occasion: Occasion) -> Run:
     if config.logging.progress_bar:
         bar = ProgressBar(config.stop, dataset, line.policy, statistics, meter, watch.elapsed_seconds, occasion.console)
     checkpoints = CheckpointWriter(
-        plan, occasion.preset, dataset, occasion.folder / "checkpoints", watch.elapsed_seconds, occasion.notify
+        plan, occasion.preset, dataset, occasion.folder / CHECKPOINTS, watch.elapsed_seconds, occasion.notify
     )
     on_step = None if bar is None else bar.on_games
     confirmation = Confirmation(plan, occasion.ending, watch, occasion.notify, on_step)

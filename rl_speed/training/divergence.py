@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rl_speed.config import UpdateConfig
 from rl_speed.system.errors import UserError
@@ -13,9 +14,16 @@ class DivergedError(UserError):
     """A loss or a weight is infinite or not a number."""
 
 
-def is_finite(network: nn.Module) -> bool:
-    """Whether all weights of a network are finite; waits for its device."""
-    return all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values())
+def is_finite(trainer: pl.Trainer) -> bool:
+    """Whether all weights, and what the optimizer remembers of their gradients, are finite; waits for the device.
+
+    Buffers do not count: a mask may well hold infinities.
+    """
+    remembered = [
+        value for optimizer in trainer.optimizers for state in optimizer.state.values() for value in state.values()
+    ]
+    tensors = [*trainer.lightning_module.parameters(), *(value for value in remembered if isinstance(value, Tensor))]
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
 def diverged(what: str, gradient_steps: int, update: UpdateConfig) -> DivergedError:
@@ -29,8 +37,8 @@ def diverged(what: str, gradient_steps: int, update: UpdateConfig) -> DivergedEr
     norm = update.max_gradient_norm
     clipping = "set update.max_gradient_norm" if norm is None else f"lower update.max_gradient_norm = {norm:g}"
     return DivergedError(
-        f"{what} is not finite after {gradient_steps:,} gradient steps, so the run has diverged and ends; earlier "
-        f"checkpoints are kept; lower update.learning_rate = {update.learning_rate:g} or {clipping}"
+        f"{what} is not finite after {gradient_steps:,} gradient steps, so the run has diverged and ends; "
+        f"lower update.learning_rate = {update.learning_rate:g} or {clipping}"
     )
 
 

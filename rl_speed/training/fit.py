@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rl_speed.system.ending import Ending, Stopwatch
 from rl_speed.system.errors import UserError
 from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.build import Occasion, Run, build
-from rl_speed.training.checkpoint.folders import MODEL_FILE
+from rl_speed.training.checkpoint.folders import MODEL_FILE, list_checkpoints
 from rl_speed.training.checkpoint.reading import check_parts, read_model
 from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.curves import cut_curves
@@ -28,7 +28,7 @@ from rl_speed.training.divergence import DivergedError
 from rl_speed.training.launcher import launcher_hidden
 from rl_speed.training.plan import Plan, make_plan, replay_bytes
 from rl_speed.training.result import Counts, Judgement, last_line, make_result, write_result
-from rl_speed.training.run_folder import RunFolder, new_run_folder
+from rl_speed.training.run_folder import CHECKPOINTS, CONFIG_FILE, RunFolder, new_run_folder
 
 
 @dataclass(frozen=True)
@@ -65,46 +65,64 @@ def fit(
         KeyboardInterrupt: the run was interrupted, and saved.
     """
     config = request.config
-    directory = Path(config.logging.directory)
-    folder = new_run_folder(directory) if request.run_folder is None else RunFolder(request.run_folder)
+    folder = RunFolder(request.run_folder) if request.run_folder else new_run_folder(Path(config.logging.directory))
     with ExitStack() as stack:
         stack.callback(folder.release)
-        content: dict[str, Any] = {} if request.folder is None else read_model(request.folder)
-        facts = content.get("rl_speed", {})
+        earlier = _Earlier() if request.folder is None else _read_earlier(request.folder)
         occasion = Occasion(
             request.preset,
             folder.path,
             console or Console(),
             Ending(stop, config.stop.max_seconds, started),
-            Stopwatch(float(facts.get("elapsed_seconds", 0.0)), started),
+            Stopwatch(float(earlier.facts.get("elapsed_seconds", 0.0)), started),
             request.folder,
         )
-        plan = _plan(request, parts or Parts(), content, occasion)
+        plan = _plan(request, parts or Parts(), earlier, occasion)
         stack.enter_context(launcher_hidden())
         stack.enter_context(torch_threads(plan.learner_threads))
         run = build(plan, occasion)
         stack.callback(run.line.generator.close)
         callbacks: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]
         callbacks[-1:-1] = watchers
-        if content:
-            _cut_curves(content, run, occasion)
+        if request.folder is not None:
+            _cut_curves(earlier.episodes, run, occasion)
         _note_request(run.plan, occasion)
-        try:
-            _train(run, request.folder)
-        except DivergedError:
-            _write(run, occasion, "diverged")
-            raise
-        return Outcome(_finish(run, occasion), folder.path)
+        return Outcome(_carry_out(run, occasion), folder.path)
 
 
-def _plan(request: Request, parts: Parts, content: Mapping[str, Any], occasion: Occasion) -> Plan:
+@dataclass(frozen=True)
+class _Earlier:
+    """What a checkpoint says of the run so far. Nothing of its file is kept: it may be removed."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    gradient_steps: int = -1
+    episodes: int = 0
+
+
+def _read_earlier(checkpoint: Path) -> _Earlier:
+    content = read_model(checkpoint)
+    episodes = content["callbacks"]["EpisodeStatistics"]["episodes"]
+    return _Earlier(content["rl_speed"], content["global_step"], episodes)
+
+
+def _plan(request: Request, parts: Parts, earlier: _Earlier, occasion: Occasion) -> Plan:
     """Decides about the run, and tells the user."""
     if request.folder is not None:
-        check_parts(request.folder, content["rl_speed"], parts)
-    attempt = content.get("global_step", -1) + 1
-    plan = make_plan(request.config, parts, request.kept, attempt, occasion.ending)
+        check_parts(request.folder, earlier.facts, parts)
+    plan = make_plan(request.config, parts, request.kept, earlier.gradient_steps + 1, occasion.ending)
     _announce(plan, occasion)
     return plan
+
+
+def _carry_out(run: Run, occasion: Occasion) -> dict[str, Any]:
+    """Trains and writes the result, also of a run that diverges."""
+    try:
+        _train(run, occasion.checkpoint)
+    except DivergedError as error:
+        newest = _write(run, occasion, "diverged")["checkpoint"]
+        kept = "there is no checkpoint" if newest is None else f"the last checkpoint is {newest}"
+        raise DivergedError(f"{error}; {kept}") from None
+    return _finish(run, occasion)
 
 
 def _announce(plan: Plan, occasion: Occasion) -> None:
@@ -141,12 +159,11 @@ def _train(run: Run, resume: Path | None) -> None:
             signal.signal(signal.SIGINT, handler)
 
 
-def _cut_curves(content: Mapping[str, Any], run: Run, occasion: Occasion) -> None:
+def _cut_curves(episodes: int, run: Run, occasion: Occasion) -> None:
     """Takes out of the curves what was drawn after the checkpoint: it is drawn anew."""
-    episodes = content["callbacks"]["EpisodeStatistics"]["episodes"]
     try:
         cut_curves(occasion.folder, episodes, run.line.dataset.env_steps)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: TensorBoard opens no file whose name is no text
         occasion.notify(f"the curves in {occasion.folder} cannot be cut at the checkpoint ({error}); the run goes on")
 
 
@@ -154,9 +171,8 @@ def _write(run: Run, occasion: Occasion, reason: str) -> dict[str, Any]:
     """Writes result.json as things stand."""
     counts = Counts(occasion.watch.elapsed_seconds(), run.line.dataset.env_steps, run.trainer.global_step)
     judgement = Judgement(reason, run.goal.confirmed, run.goal.failed)
-    result = make_result(
-        run.plan, occasion.preset, judgement, counts, run.statistics, run.meter, run.checkpoints.newest
-    )
+    newest = run.checkpoints.newest or next(iter(list_checkpoints(occasion.folder / CHECKPOINTS)), None)
+    result = make_result(run.plan, occasion.preset, judgement, counts, run.statistics, run.meter, newest)
     if run.trainer.is_global_zero:
         write_result(occasion.folder, result)
     return result
@@ -183,7 +199,7 @@ def _finish(run: Run, occasion: Occasion) -> dict[str, Any]:
 
 def _note_request(plan: Plan, occasion: Occasion) -> None:
     """Writes the configuration into the run's folder, as it was asked for."""
-    asked, path = plan.asked, occasion.folder / "config.yaml"
+    asked, path = plan.asked, occasion.folder / CONFIG_FILE
     try:
         write_text_whole(path, yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False))
     except OSError as error:

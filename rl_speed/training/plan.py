@@ -206,10 +206,11 @@ def make_seeds(config: RunConfig, rank: int, attempt: int) -> Seeds:
     def draw(*key: int) -> int:
         return int(np.random.SeedSequence([config.seed, rank, *key]).generate_state(1)[0] >> 1)
 
+    again = [attempt] if attempt else []
     return Seeds(
-        policy=draw(1),
-        replay=draw(2),
-        env=draw(3),
+        policy=draw(1, *again),
+        replay=draw(2, *again),
+        env=draw(3, *again),
         actors=[(draw(4, i, attempt), draw(5, i, attempt)) for i in range(config.actors.count)],
         confirmation=int(np.random.SeedSequence([config.seed, 6]).generate_state(1)[0] >> 1),
     )

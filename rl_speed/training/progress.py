@@ -36,8 +36,10 @@ class Bar:
 
     def open(self, what: str, text: str) -> None:
         """Begins to be shown."""
-        self._next_show = time.monotonic() + (REFRESH_SECONDS if self._console.is_terminal else LINE_SECONDS)
-        if self._console.is_terminal:
+        # Not the console's own answer: FORCE_COLOR makes a terminal of every file.
+        is_terminal = self._console.file.isatty() and self._console.is_terminal
+        self._next_show = time.monotonic() + (REFRESH_SECONDS if is_terminal else LINE_SECONDS)
+        if is_terminal:
             self._progress = Progress(
                 TextColumn("{task.description}"), BarColumn(bar_width=BAR_COLUMNS), TextColumn("{task.fields[text]}"),
                 console=self._console, auto_refresh=False,

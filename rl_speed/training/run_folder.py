@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
 from filelock import FileLock, Timeout
 
+from rl_speed.config import RunConfig
 from rl_speed.system.errors import UserError
 
+CONFIG_FILE = "config.yaml"
+CHECKPOINTS = "checkpoints"
 _LOCK = ".lock"
 
 
@@ -34,6 +38,8 @@ class RunFolder:
             return
         except OSError as error:
             raise _unwritable(path, error) from None
+        for leftover in path.glob(".*.partial"):  # of a process that was killed while it wrote
+            leftover.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Lets go of the folder; one that nothing was written to is removed."""
@@ -65,9 +71,17 @@ def new_run_folder(directory: Path) -> RunFolder:
 
 
 def run_of(checkpoint: Path) -> Path | None:
-    """The folder of the run that a checkpoint lies in; None if it was taken out of it."""
-    folder = checkpoint.resolve()
-    return folder.parent.parent if folder.parent.name == "checkpoints" else None
+    """The folder of the run that a checkpoint lies in; None if it was taken out of it.
+
+    A run's folder holds the whole configuration; a folder with a config.yaml of something else is nobody's run.
+    """
+    folder = checkpoint.resolve().parent
+    try:
+        content = yaml.safe_load((folder.parent / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    is_run = isinstance(content, dict) and set(content) == set(RunConfig.model_fields)
+    return folder.parent if is_run and folder.name == CHECKPOINTS else None
 
 
 def _number(path: Path) -> int:

@@ -32,10 +32,11 @@ class EpisodeStatistics:
         self._config, self._total_envs = config, total_envs
         self.window_episodes = max(config.window_episodes, total_envs)
         self._window: deque[float] = deque(maxlen=self.window_episodes)  # returns, oldest first
-        self._hundred: deque[float] = deque(maxlen=CRITERION_EPISODES)
+        self._hundred: deque[float] = deque(maxlen=CRITERION_EPISODES)  # likewise, for the criteria
         self._finished_envs: set[int] = set()
         self.episodes = 0
         self.ema: float | None = None
+        self._ema_episodes = 0
         # When each criterion was first met: seconds, env steps and gradient steps.
         self.clocks: dict[str, dict[str, float] | None] = dict.fromkeys(CRITERIA)
 
@@ -81,6 +82,7 @@ class EpisodeStatistics:
         """
         self.episodes += 1
         self._finished_envs.add(end.env)
+        self._ema_episodes += 1
         self._window.append(end.episode_return)
         self._hundred.append(end.episode_return)
         self.ema = (
@@ -100,13 +102,14 @@ class EpisodeStatistics:
         mean = _mean(self._hundred) if len(self._hundred) == CRITERION_EPISODES else None
         met = {
             "mean100_18": mean is not None and mean >= 18.0,
-            "ema_17": self.episodes >= EMA_EPISODES and self.ema is not None and self.ema >= 17.0,
+            "ema_17": self._ema_episodes >= EMA_EPISODES and self.ema is not None and self.ema >= 17.0,
             "mean100_19_5": mean is not None and mean >= 19.5,
         }
         return [name for name, is_met in met.items() if is_met]
 
     def restart_games(self) -> None:
         """Notes that all games were started anew: the short ones will end first again, so the means begin anew."""
+        self.ema, self._ema_episodes = None, 0
         self._finished_envs.clear()
         self._window.clear()
         self._hundred.clear()
@@ -119,6 +122,7 @@ class EpisodeStatistics:
             "finished_envs": sorted(self._finished_envs),
             "episodes": self.episodes,
             "ema": self.ema,
+            "ema_episodes": self._ema_episodes,
             "clocks": {name: dict(clock) if clock else None for name, clock in self.clocks.items()},
         }
 
@@ -128,6 +132,7 @@ class EpisodeStatistics:
         self._hundred = deque(state.get("hundred", state["recent"]), maxlen=CRITERION_EPISODES)
         self._finished_envs = set(state["finished_envs"])
         self.episodes, self.ema = state["episodes"], state["ema"]
+        self._ema_episodes = state.get("ema_episodes", self.episodes)
         self.clocks = state["clocks"]
 
 

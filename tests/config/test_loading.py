@@ -72,7 +72,7 @@ def test_a_configuration_survives_its_own_dump():
     [
         ("envs: [1, 2", "not valid YAML"),
         ("- a\n- b", "must hold keys and values"),
-        ("extends: nowhere", "'nowhere' is neither a preset nor a file"),
+        ("extends: nowhere", r"'nowhere', which .*run\.yaml extends, is neither a preset nor a file"),
         ("extends: 3", "extends = 3"),
         ("envs:\n  count: 0", "envs.count = 0"),
         ("seed: 1\nseed: 2", "'seed' stands twice"),
@@ -194,3 +194,22 @@ def test_the_user_hears_what_is_left_out(two_games):
     left_out, no_goal = game_remarks("fast_cpu", ["stop.max_seconds=9.5"], own_env=True)
     assert "envs.crop_top" in left_out
     assert "an env of your own is played without a goal until stop.max_seconds" in no_goal
+
+
+def test_settings_of_another_game_that_do_not_fit_are_a_sentence(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("replay: {n_step: 0}\nfor_game: {pong: {replay: {n_step: 3}}, breakout: {envs: {count: 3}}}\n")
+    with pytest.raises(ConfigError, match=r"for_game\.breakout does not fit .*replay\.n_step = 0"):
+        game_remarks(str(path))
+
+
+def test_what_is_missing_in_a_chain_is_told_with_who_extends_it(tmp_path):
+    (tmp_path / "f.yaml").write_text("extends: nofile")
+    (tmp_path / "g.yaml").write_text("extends: f.yaml")
+    with pytest.raises(ConfigError, match=r"config 'nofile', which .*f\.yaml extends, is neither"):
+        load_config(str(tmp_path / "g.yaml"))
+
+
+def test_settings_for_games_belong_into_a_file():
+    with pytest.raises(ConfigError, match="for_game belongs into a file"):
+        load_config("baseline", ["for_game.pong.envs.count=3"])

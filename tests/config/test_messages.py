@@ -14,7 +14,7 @@ from rl_speed.system.errors import ConfigError
         ("envs.game=combat", ["envs.game = 'combat'", "cannot play with one player", "choose another"]),
         ("envs.game=[pong]", ["envs.game", "string"]),
         ("envs.max_episode_frames=4", ["envs.max_episode_frames = 4", "raise it"]),
-        ("for_game.pong.seed=1", ["unknown key for_game"]),
+        ("for_game.pong.seed=1", ["for_game belongs into a file"]),
         ("envs.cuont=3", ["unknown key envs.cuont", "did you mean envs.count"]),
         ("learning_rate=1", ["unknown key learning_rate"]),
         ("envs.count=0", ["envs.count = 0", "greater than or equal to 1"]),

@@ -187,6 +187,15 @@ CASES = {
             ({"actors": {"free_running": True}}, ["actors.free_running = True", "set it to False"]),
         ],
     ),
+    rules.what_is_asked_for_is_confirmed: (
+        [{}, {"stop": {"confirm_unsolved": True}}, {"stop": {"confirm_episodes": 0}}],
+        [
+            (
+                {"stop": {"confirm_unsolved": True, "confirm_episodes": 0}},
+                ["stop.confirm_unsolved = true", "stop.confirm_episodes = 0", "set it to 1"],
+            )
+        ],
+    ),
     # Its own test breaks it: the fault lies outside the configuration.
     rules.rom_can_be_read: ([{}, {"envs": {"game": "breakout"}}], []),
     rules.every_network_acts: (

@@ -105,3 +105,17 @@ def test_double_takes_the_choice_of_the_online_network(fused):
     chosen = module.online_network(batch.observation).gather(1, batch.action[:, None]).squeeze(1)
     _, error = module.loss(batch)
     torch.testing.assert_close(error, ((target - chosen).abs() * batch.is_valid).detach(), rtol=1e-4, atol=1e-3)
+
+
+def test_a_weight_that_is_used_twice_is_synced_once():
+    class Tied(torch.nn.Module):
+        def __init__(self, value):
+            super().__init__()
+            self.a = torch.nn.Linear(1, 1, bias=False)
+            self.a.weight.data.fill_(value)
+            self.b = self.a
+
+    module = make_learner()
+    module.online_network, module.target_network = Tied(1.0), Tied(0.0)
+    module.sync_target(0.5)
+    assert module.target_network.a.weight.item() == 0.5

@@ -60,6 +60,29 @@ def test_a_stream_that_cannot_be_reconfigured_gets_escapes_too():
     assert narrow.getvalue() == r"caf\xe9 \u2588"
 
 
+def test_a_pipe_that_is_full_for_a_moment_is_not_given_up():
+    class Pipe(io.StringIO):
+        is_full = True
+
+        def write(self, text):
+            if self.is_full:
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            return super().write(text)
+
+    pipe, failures = Pipe(), []
+    stream = PatientStream(pipe, failures.append)
+    stream.write("lost")
+    pipe.is_full = False
+    stream.write("kept")
+    assert (pipe.getvalue(), failures) == ("kept", [])
+
+
+def test_the_stream_of_a_caller_is_left_as_it_is():
+    inner = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    PatientStream(inner).write("\xe9")
+    assert inner.errors == "strict"
+
+
 def test_no_stream_at_all_leads_nowhere():
     stream = patient(None)
     assert stream.write("text") == 4

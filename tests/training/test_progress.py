@@ -13,11 +13,18 @@ from rl_speed.training.progress import ProgressBar, games_bar
 from tests.training.stand_ins import end, fake_dataset, fake_trainer, make_statistics
 
 
+class Screen(io.StringIO):
+    """What a terminal is sent."""
+
+    def isatty(self):
+        return True
+
+
 def shown(config, columns, returns=(-21.0, -3.25), is_terminal=True):
     statistics = make_statistics(2, 1, config.reward)
     for value in returns:
         statistics.count(end(value), 0, 1.0)
-    console = Console(file=io.StringIO(), width=columns, force_terminal=is_terminal, color_system=None)
+    console = Console(file=Screen() if is_terminal else io.StringIO(), width=columns, color_system=None)
     meter, policy = SimpleNamespace(env_steps_per_second=12_345.0), SimpleNamespace(epsilon=0.5)
     bar = ProgressBar(config, fake_dataset(1_234_567), policy, statistics, meter, lambda: 3723.0, console)
     trainer = fake_trainer()
@@ -47,6 +54,12 @@ def test_a_log_gets_whole_lines():
     (line,) = shown(StopConfig(reward=19.5), 20, is_terminal=False)
     assert line.startswith("training  avg_reward -12.12 of 19.5  1:02:03")
     assert line.endswith("1,234,567 env steps")
+
+
+def test_a_log_stays_one_where_colours_are_forced(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    (line,) = shown(StopConfig(reward=19.5), 80, is_terminal=False)
+    assert line.startswith("training  avg_reward")
 
 
 def test_without_a_goal_there_is_no_way_to_it():

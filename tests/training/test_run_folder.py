@@ -1,10 +1,13 @@
 """A run's folder belongs to one process."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
+import yaml
 
+from rl_speed.config import RunConfig
 from rl_speed.system.errors import UserError
 from rl_speed.training.run_folder import RunFolder, new_run_folder, run_of
 
@@ -54,8 +57,36 @@ def test_a_place_that_is_no_folder_is_named(tmp_path):
         new_run_folder(tmp_path / "file")
 
 
-def test_the_run_of_a_checkpoint_is_where_it_lies(tmp_path):
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder with a checkpoint, and that checkpoint."""
     checkpoint = tmp_path / "version_3" / "checkpoints" / "gradient_steps=000000007"
     checkpoint.mkdir(parents=True)
-    assert run_of(checkpoint) == (tmp_path / "version_3").resolve()
-    assert run_of(tmp_path / "gradient_steps=000000007") is None
+    content = yaml.safe_dump(RunConfig().model_dump(mode="json"))
+    (tmp_path / "version_3" / "config.yaml").write_text(content)
+    return (tmp_path / "version_3").resolve(), checkpoint
+
+
+def test_the_run_of_a_checkpoint_is_where_it_lies(run):
+    assert run_of(run[1]) == run[0]
+    moved = run[0].rename(run[0].with_name("best"))
+    assert run_of(moved / "checkpoints" / run[1].name) == moved
+
+
+@pytest.mark.parametrize("content", [None, "extends: fast_cpu\nseed: 1\n", "model: {name: resnet}\n", "{", "- a\n"])
+def test_a_checkpoint_that_was_copied_elsewhere_has_no_run_there(tmp_path, run, content):
+    project = tmp_path / "project"
+    shutil.copytree(run[0] / "checkpoints", project / "checkpoints")
+    if content is not None:
+        (project / "config.yaml").write_text(content)
+    assert run_of(project / "checkpoints" / run[1].name) is None
+
+
+def test_a_checkpoint_beside_a_runs_folder_of_checkpoints_is_none_of_it(run):
+    assert run_of(run[0] / run[1].name) is None
+
+
+def test_what_a_killed_process_has_left_half_written_is_cleared(run):
+    (run[0] / ".result.json.123.partial").write_text("{")
+    RunFolder(run[0]).release()
+    assert not (run[0] / ".result.json.123.partial").exists()

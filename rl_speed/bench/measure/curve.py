@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,13 @@ MAX_POINTS = 500
 
 
 class CurveRecorder(Callback):
-    """Notes (seconds, env steps, mean of the last 100 games) after each batch in which a game ended."""
+    """Notes (seconds, env steps, mean return of the window) after each batch in which a game ended.
+
+    The seconds are the run's: confirmations are not in them.
+    """
 
     def __init__(self, announce: Callable[[str], None]) -> None:
         self._announce = announce
-        self._started = time.monotonic()
         self.points: list[tuple[float, int, float]] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -32,7 +33,7 @@ class CurveRecorder(Callback):
         counter = next(c for c in trainer.callbacks if isinstance(c, EpisodeCounter))  # type: ignore[attr-defined]
         average = counter.statistics.average_return
         if counter.newest and average is not None:
-            self.points.append((time.monotonic() - self._started, counter.newest[-1].env_steps, average))
+            self.points.append((counter.place()["seconds"], counter.newest[-1].env_steps, average))
             self._announce(f"train: avg_reward {average:.2f}")
 
 

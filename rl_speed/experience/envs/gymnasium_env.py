@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -83,8 +82,7 @@ class GymnasiumVectorEnv:
     def _step(self, index: int, action: int) -> tuple[UInt8Array, float, bool, bool, bool]:
         env = self._envs[index]
         observation, reward, terminated, truncated, info = env.step(self._first_action + action)
-        if not math.isfinite(reward):
-            raise UserError(f"env: it gave the reward {reward}, from which nothing can be learned; give finite numbers")
+        reward = _checked(reward)
         lives = int(info.get("lives", 0))
         life_lost = 0 < lives < int(self._lives[index]) and not (terminated or truncated)
         if terminated or truncated:
@@ -106,6 +104,18 @@ class GymnasiumVectorEnv:
         for env in self._envs:
             env.close()
         self._envs = []
+
+
+def _checked(reward: Any) -> float:
+    """A reward that float32 can hold."""
+    try:
+        with np.errstate(over="ignore"):
+            value = float(np.float32(reward))
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not np.isfinite(value):
+        raise UserError(f"env: it gave the reward {reward!r}, from which nothing can be learned; give a finite number")
+    return value
 
 
 def _check_spaces(env: gymnasium.Env[Any, Any]) -> tuple[int, int]:

@@ -7,7 +7,6 @@ weights that were there when these were ordered. Which actor was faster does not
 from __future__ import annotations
 
 from functools import partial
-from threading import Event
 from typing import Any
 
 from rl_speed.config import RunConfig
@@ -19,6 +18,7 @@ from rl_speed.experience.generators.rounds import FREE_RUNNING_SLOTS, LOCKED_SLO
 from rl_speed.experience.parts import Parts
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.records import Rollout
+from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ActorGoneError
 from rl_speed.system.stage_timer import StageTimer
 
@@ -34,7 +34,7 @@ class ActorGenerator:
         transport: reaches the actors; closed with this generator.
         policy: holds the online network and epsilon; actors act with copies.
         timer: charged with waiting, and with the actors' own seconds.
-        stop: set when the run should end: a waiting `next` then raises StopIteration.
+        ending: when the run has to end: a waiting `next` then raises StopIteration.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class ActorGenerator:
         transport: Transport,
         policy: EpsilonGreedyPolicy,
         timer: StageTimer,
-        stop: Event,
+        ending: Ending,
     ) -> None:
         self._rounds, self._memory, self._transport = rounds, memory, transport
-        self._policy, self._timer, self._stop = policy, timer, stop
+        self._policy, self._timer, self._ending = policy, timer, ending
 
     @property
     def env_steps(self) -> int:
@@ -65,12 +65,12 @@ class ActorGenerator:
                 self._order_round()
             with self._timer.measure("wait"):
                 while not self._rounds.is_complete:
-                    if self._stop.is_set():
+                    if self._ending.reason is not None:
                         raise StopIteration
                     self._receive(POLL_SECONDS)
         except ActorGoneError:
             # What ends a run often ends its actors, too.
-            if self._stop.is_set():
+            if self._ending.reason is not None:
                 raise StopIteration from None
             raise
         return self._rollout(self._rounds.lend())
@@ -96,13 +96,13 @@ class ActorGenerator:
         return self._memory.space.part(complete.slot).rollout(by_time, complete.env_steps)
 
     def is_ready(self) -> bool:
-        """Whether every actor has finished the oldest ordered rollout; also once the run was asked to stop."""
+        """Whether every actor has finished the oldest ordered rollout; also once the run has to end."""
         try:
             self._receive(0.0)
         except ActorGoneError:
-            if not self._stop.is_set():
+            if not self._ending.reason is not None:
                 raise
-        return self._rounds.is_complete or self._stop.is_set()
+        return self._rounds.is_complete or self._ending.reason is not None
 
     def state_dict(self) -> dict[str, Any]:
         """The counter only: the games live elsewhere and are started anew."""
@@ -125,7 +125,7 @@ def start_actors(
     seeds: list[tuple[int, int]],
     env_threads: int,
     timer: StageTimer,
-    stop: Event,
+    ending: Ending,
 ) -> ActorGenerator:
     """Starts actor processes on this machine.
 
@@ -136,7 +136,7 @@ def start_actors(
         seeds: one env seed and one policy seed per actor.
         env_threads: emulator threads per actor.
         timer: see ActorGenerator.
-        stop: see ActorGenerator.
+        ending: see ActorGenerator.
 
     Raises:
         ConfigError: there is not enough shared memory.
@@ -152,7 +152,7 @@ def start_actors(
     memory = ActorMemory.allocate_shared(config.envs, rounds, policy.network)
     plans = _plans(config, parts, policy, memory, seeds, env_threads)
     transport = PipeTransport([partial(RolloutActor, plan) for plan in plans], actors.timeout_seconds)
-    return ActorGenerator(rounds, memory, transport, policy, timer, stop)
+    return ActorGenerator(rounds, memory, transport, policy, timer, ending)
 
 
 def _plans(

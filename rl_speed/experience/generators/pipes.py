@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
@@ -17,6 +17,7 @@ import torch.multiprocessing as mp
 
 from rl_speed.experience.generators.protocol import Actor, Answer, Order
 from rl_speed.system.errors import ActorError, ActorGoneError, UserError
+from rl_speed.system.output import make_streams_patient
 
 FAREWELL_SECONDS = 2.0
 # Between two looks at the pipes a learner that trains or sleeps passes no more than this for waiting.
@@ -66,15 +67,24 @@ def serve(make_actor: Callable[[], Actor], connection: Connection) -> None:
     """
     # Ctrl-C reaches the whole process group; the learner decides what happens to its actors.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with closing(make_actor()) as actor:
+    make_streams_patient()
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the learner is gone
+        try:
+            actor = make_actor()
+        except BaseException as error:
+            _fail(connection, error)
+        with closing(actor):
             while (order := connection.recv()) is not None:
-                connection.send(actor.play(order))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the learner is gone
-    except BaseException as error:
-        connection.send(_Failure(traceback.format_exc(), str(error) if isinstance(error, UserError) else None))
-        raise SystemExit(1) from None
+                try:
+                    answer = actor.play(order)
+                except BaseException as error:
+                    _fail(connection, error)
+                connection.send(answer)
+
+
+def _fail(connection: Connection, error: BaseException) -> NoReturn:
+    connection.send(_Failure(traceback.format_exc(), str(error) if isinstance(error, UserError) else None))
+    raise SystemExit(1) from None
 
 
 class Patience:

@@ -172,13 +172,16 @@ class Player:
         device = self._env.device
         self._env.load_state_dict(state["env"])
         self._policy.load_state_dict(state["policy"])
-        self._frame, self._is_first, self._stack = (state[name].to(device) for name in ("frame", "is_first", "stack"))
-        self._return = state["return"].to(device, copy=True)
-        self._length_env_steps = state["length_env_steps"].to(device, copy=True)
-        self._steps = [step.to(device) for step in state.get("steps", [])]
-        self._action = None if state["action"] is None else state["action"].to(device)
+
+        def own(tensor: Tensor) -> Tensor:
+            return tensor.to(device, copy=True)  # what is read may lie in a mapped file
+
+        self._frame, self._is_first, self._stack = (own(state[name]) for name in ("frame", "is_first", "stack"))
+        self._return, self._length_env_steps = own(state["return"]), own(state["length_env_steps"])
+        self._steps = [own(step) for step in state.get("steps", [])]
+        self._action = None if state["action"] is None else own(state["action"])
         arrived = state["arrived"]
-        self._arrived = None if arrived is None else EnvStep(**{k: v.to(device) for k, v in arrived.items()})
+        self._arrived = None if arrived is None else EnvStep(**{name: own(tensor) for name, tensor in arrived.items()})
 
     def close(self) -> None:
         """Closes the games."""

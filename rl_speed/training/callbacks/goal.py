@@ -9,6 +9,7 @@ from pytorch_lightning import Callback
 
 from rl_speed.config import StopConfig
 from rl_speed.learner.module import DQNModule
+from rl_speed.system.errors import UserError
 from rl_speed.training.callbacks.episodes import EpisodeCounter
 from rl_speed.training.checkpoint.writing import CheckpointWriter
 from rl_speed.training.confirmation import Confirmation
@@ -38,6 +39,14 @@ class StopAtGoal(Callback):
         self.confirmed: dict[str, Any] | None = None  # the games that bore the goal out
         self.failed: list[dict[str, Any]] = []  # those that did not, with env_steps and seconds
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A resumed run has tries left."""
+        if len(self.failed) >= self._config.confirm_attempts:
+            raise UserError(
+                f"stop.confirm_attempts = {self._config.confirm_attempts} confirmations of this run were below its "
+                f"goal; raise it to train on"
+            )
+
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Looks only at finished games, on the host."""
         counter = self._counter
@@ -64,6 +73,7 @@ class StopAtGoal(Callback):
             self.confirmed = games
             return "solved"
         self.failed.append({**games, **self._counter.place()})
+        self._checkpoints.forget_newest()  # it does not know of these games
         self._next_episode = self._counter.statistics.episodes + self._config.confirm_episodes
         is_last = len(self.failed) >= attempts
         self._confirmation.notify(

@@ -23,7 +23,10 @@ def _load(path: Path) -> tuple[dict[str, Any], str | None]:
     Tensors stay in the file until they are looked at: a replay is not held twice.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except UnicodeError:  # torch maps no file whose name is no text
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         return {}, "is missing"
     except OSError as error:

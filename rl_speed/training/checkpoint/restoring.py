@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ def restore_experience(dataset: ExperienceDataset, folder: Path, rank: int, noti
     if not has_games:
         notify("the games are started anew, and so is the mean of their returns; replay and networks go on")
     notify(f"restored {folder.name} in {time.perf_counter() - start:.1f} s")
-    return Restored(dict(content["random"]), has_games)
+    # Copied: what is kept of a mapped file keeps all of it on the disk.
+    return Restored(copy.deepcopy(content["random"]), has_games)
 
 
 class RandomStateRestorer(Callback):

@@ -70,6 +70,7 @@ class CheckpointWriter(Callback):
         self._next_save = time.monotonic() + self._config.every_seconds
         self._gradient_steps_at_start: int | None = None
         self.newest: Path | None = None
+        self._is_newest_whole = False
         self.error: CheckpointError | None = None
 
     def on_save_checkpoint(
@@ -129,6 +130,10 @@ class CheckpointWriter(Callback):
         except Exception as error:  # the first exception is what the user has to see
             self._notify(f"the run could not be saved either: {first_line(error)}")
 
+    def forget_newest(self) -> None:
+        """The next save writes even if no gradient step was taken since the last one."""
+        self._is_newest_whole = False
+
     def save(self, trainer: pl.Trainer) -> None:
         """Writes one checkpoint; on failure tells the user and leaves the older ones alone.
 
@@ -137,9 +142,9 @@ class CheckpointWriter(Callback):
         """
         name = checkpoint_name(trainer.global_step)
         final, temporary = self._directory / name, self._directory / f".{name}.partial"
-        if self.newest == final:
+        if self.newest == final and self._is_newest_whole:
             return
-        if not is_finite(trainer.lightning_module):
+        if not is_finite(trainer):
             raise diverged("a weight", trainer.global_step, self._plan.config.update)
         try:
             if trainer.is_global_zero:
@@ -173,7 +178,7 @@ class CheckpointWriter(Callback):
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        self.newest, self.error = final, None
+        self.newest, self.error, self._is_newest_whole = final, None, True
 
     def _save_experience(self, path: Path) -> None:
         dataset = self._dataset

@@ -3,7 +3,6 @@
 import copy
 import os
 import signal
-import threading
 import time
 
 import psutil
@@ -15,6 +14,7 @@ from rl_speed.experience.generators.actors import start_actors
 from rl_speed.experience.parts import Parts
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.learner.network import make_network
+from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ActorError
 from rl_speed.system.stage_timer import StageTimer
 from tests.command_line import HANG_SECONDS
@@ -26,7 +26,7 @@ def make_actors(config, stop=None, parts=None):
     network = make_network(config.network, config.envs.observation_shape, 6)
     policy = EpsilonGreedyPolicy(network, 6, seed=0)
     seeds = [(10 + i, 20 + i) for i in range(config.actors.count)]
-    return start_actors(config, parts or Parts(), policy, seeds, 1, StageTimer(), stop or threading.Event())
+    return start_actors(config, parts or Parts(), policy, seeds, 1, StageTimer(), Ending(stop))
 
 
 def take(generator, count):
@@ -156,12 +156,12 @@ def test_a_free_running_learner_does_not_wait(tiny_config):
     generator.close()
 
 
-def test_waiting_ends_when_the_run_is_stopped(played):
+@pytest.mark.parametrize("reason", ["interrupted", "max_seconds"])
+def test_waiting_ends_when_the_run_has_to(played, monkeypatch, reason):
     generator = played[0]
-    generator._stop.set()
+    monkeypatch.setattr(type(generator._ending), "reason", reason)
     with pytest.raises(StopIteration):
         take(generator, 100)
-    generator._stop.clear()
 
 
 @pytest.mark.slow

@@ -105,11 +105,12 @@ def test_a_process_that_cannot_start_takes_the_others_with_it():
 
 # Two actors that need a quarter of a second for a rollout; prints the processes after the first one.
 LEARNER = """
-import threading, torch
+import torch
 from functools import partial
 from tests.experience.generators.test_rounds import ENVS, SETTINGS, make_parts
 from tests.experience.generators.scripted_actors import ScriptedActor
 from rl_speed.experience.generators.actors import ActorGenerator
+from rl_speed.system.ending import Ending
 from rl_speed.experience.generators.memory import ActorMemory
 from rl_speed.experience.generators.pipes import PipeTransport
 
@@ -117,7 +118,7 @@ if __name__ == "__main__":
     rounds, policy, timer = make_parts(SETTINGS["two_actors"])
     memory = ActorMemory.allocate_shared(ENVS, rounds, policy.network)
     transport = PipeTransport([partial(ScriptedActor, i, 1, memory, 0.25) for i in range(2)], 60.0)
-    generator = ActorGenerator(rounds, memory, transport, policy, timer, threading.Event())
+    generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
     next(generator)
     transport.patience.limit_seconds = 2.0
     print(*transport.process_ids, flush=True)

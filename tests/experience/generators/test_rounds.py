@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from rl_speed.experience.generators.pipes import PipeTransport
 from rl_speed.experience.generators.protocol import Answer, Order
 from rl_speed.experience.generators.rounds import FREE_RUNNING_SLOTS, LOCKED_SLOTS, RoundScheduler
 from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.system.ending import Ending
 from rl_speed.system.stage_timer import StageTimer
 from tests.experience.generators.scripted_actors import RandomTransport, RecordingTransport, ScriptedActor
 
@@ -238,7 +238,7 @@ def test_rounds_equal_the_model_however_fast_actors_are(name):
         actors = [ScriptedActor(index, setting.envs_per_actor, memory) for index in range(setting.num_actors)]
         scripted = RandomTransport(actors, dice)
         transport = RecordingTransport(scripted)
-        generator = ActorGenerator(rounds, memory, transport, policy, timer, threading.Event())
+        generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
 
         def before_each(generator=generator, scripted=scripted, dice=dice):
             # A free-running learner asks first; where it is told yes, `next` does not wait.
@@ -264,7 +264,7 @@ def test_rounds_equal_the_model_over_real_pipes(name):
         partial(ScriptedActor, index, setting.envs_per_actor, memory, 0.003) for index in range(setting.num_actors)
     ]
     transport = RecordingTransport(PipeTransport(makers, timeout_seconds=60.0))
-    generator = ActorGenerator(rounds, memory, transport, policy, timer, threading.Event())
+    generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
     dice = random.Random(0)
     try:
         take_and_check(setting, generator, policy, calls, generator.is_ready, lambda: time.sleep(0.01 * dice.random()))

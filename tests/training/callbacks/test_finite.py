@@ -1,6 +1,7 @@
 """A run whose numbers are not finite any more."""
 
 import json
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -11,7 +12,7 @@ import rl_speed
 from rl_speed.training.callbacks.finite import EndDiverged
 from rl_speed.training.checkpoint.folders import list_checkpoints
 from rl_speed.training.checkpoint.reading import read_model
-from rl_speed.training.divergence import DivergedError
+from rl_speed.training.divergence import DivergedError, is_finite
 from tests.conftest import TINY, make_module
 from tests.training.stand_ins import fake_trainer
 
@@ -50,7 +51,7 @@ def test_a_run_that_diverges_ends_and_keeps_its_good_checkpoints(tmp_path):
         "replay.priority_exponent": 0.6,
         "update.loss": "mse",
     }
-    with pytest.raises(DivergedError, match="has diverged"):
+    with pytest.raises(DivergedError, match=r"has diverged.*the last checkpoint is .*gradient_steps="):
         rl_speed.train("smoke", {**changes, "stop.max_env_steps": 5000}, env=Exploding)
     result = json.loads((tmp_path / "version_0" / "result.json").read_text())
     assert (result["solved"], result["stop_reason"]) == (False, "diverged")
@@ -60,11 +61,32 @@ def test_a_run_that_diverges_ends_and_keeps_its_good_checkpoints(tmp_path):
         assert all(bool(torch.isfinite(tensor).all()) for tensor in read_model(folder)["state_dict"].values())
 
 
-def test_a_module_knows_whether_its_weights_are_finite(tiny_config):
-    from rl_speed.training.divergence import is_finite
-
+@pytest.fixture
+def learner(tiny_config):
+    """A module and what `is_finite` looks at, after one step of the optimizer."""
     module = make_module(tiny_config())
-    assert is_finite(module)
+    optimizer = module.configure_optimizers()
+    for parameter in module.online_network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    return module, optimizer, SimpleNamespace(lightning_module=module, optimizers=[optimizer])
+
+
+def test_a_weight_that_is_not_finite_is_seen(learner):
+    module, _, trainer = learner
+    assert is_finite(trainer)
     with torch.no_grad():
         module.online_network.advantage.bias[0] = float("nan")
-    assert not is_finite(module)
+    assert not is_finite(trainer)
+
+
+def test_what_the_optimizer_remembers_is_looked_at_too(learner):
+    module, optimizer, trainer = learner
+    optimizer.state[module.online_network.advantage.bias]["exp_avg_sq"][0] = float("inf")
+    assert not is_finite(trainer)
+
+
+def test_a_mask_may_hold_infinities(learner):
+    module, _, trainer = learner
+    module.online_network.register_buffer("mask", torch.tensor([0.0, -float("inf")]))
+    assert is_finite(trainer)

@@ -4,9 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
+import rl_speed
 from rl_speed.config import StopConfig
+from rl_speed.system.errors import UserError
 from rl_speed.training.callbacks.goal import StopAtGoal
-from tests.conftest import make_module
+from rl_speed.training.checkpoint.reading import read_model
+from tests.conftest import TINY, make_module
 from tests.training.stand_ins import end, fake_dataset, fake_trainer, make_counter, make_statistics
 
 GAMES = {"episodes": 3, "std": 0.5, "min": 18.0, "max": 21.0}
@@ -35,7 +38,9 @@ def judged(tiny_config):
         config = StopConfig(**{"reward": 19.5, "window_episodes": 2, "confirm_episodes": 3, **stop})
         counter = make_counter(make_statistics(2, 1, config.reward), fake_dataset(700, []))
         saves = []
-        goal = StopAtGoal(config, counter, SimpleNamespace(save=saves.append), games)
+        goal = StopAtGoal(
+            config, counter, SimpleNamespace(save=saves.append, forget_newest=lambda: saves.append(None)), games
+        )
         trainer, module = fake_trainer(), make_module(tiny_config())
         for value in returns:
             counter._dataset = fake_dataset(700, [end(value)])
@@ -98,3 +103,35 @@ def test_failed_tries_resume(judged):
     other.load_state_dict(goal.state_dict())
     assert other.state_dict() == goal.state_dict()
     assert other.failed == goal.failed
+
+
+def test_a_run_whose_tries_are_used_up_says_so_when_it_is_resumed(judged):
+    goal, trainer, _ = judged([], Games(), confirm_attempts=1)
+    goal.load_state_dict({"failed": [GAMES], "next_episode": 0})
+    with pytest.raises(UserError, match=r"stop\.confirm_attempts = 1 .* raise it"):
+        goal.on_train_start(trainer, None)
+    other, trainer, _ = judged([], Games(), confirm_attempts=2)
+    other.load_state_dict(goal.state_dict())
+    other.on_train_start(trainer, None)
+
+
+def test_the_last_checkpoint_knows_of_a_confirmation_that_failed_last(tmp_path):
+    changes = {
+        f"{section}.{name}": value for section, fields in TINY.items() for name, value in fields.items()
+    } | {
+        "envs.max_episode_frames": 100, "logging.directory": str(tmp_path), "stop.reward": -0.5,
+        "stop.window_episodes": 1, "stop.confirm_episodes": 2, "stop.confirm_attempts": 1,
+    }  # fmt: skip
+
+    class Games:
+        summary = staticmethod(lambda: {**GAMES, "mean": -1.0})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rl_speed.training.confirmation.play_games", lambda *_: Games)
+        result = rl_speed.train("smoke", changes)
+    assert (result.solved, result.stop_reason, result.confirmation) == (False, "not_confirmed", None)
+    assert [games["mean"] for games in result.content["failed_confirmations"]] == [-1.0]
+    state = read_model(result.checkpoint)["callbacks"]["StopAtGoal"]
+    assert [games["mean"] for games in state["failed"]] == [-1.0]
+    with pytest.raises(UserError, match="confirm_attempts"):
+        rl_speed.train(resume=result.checkpoint)
