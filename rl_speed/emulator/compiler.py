@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from rl_speed.system import folders
 from rl_speed.system.compiler import CompilerMissingError, compiler_version, find_compiler
 from rl_speed.system.durable import sync_file
 from rl_speed.system.ending import Ending
@@ -49,10 +50,9 @@ class EmulatorUnavailableError(UserError):
 
 def cache_folder() -> Path:
     """Where compiled libraries are kept: rl_speed/emulator in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME")
     try:
-        return Path(base or Path.home() / ".cache") / "rl_speed" / "emulator"
-    except RuntimeError:
+        return folders.cache_folder("emulator")
+    except OSError:
         raise EmulatorUnavailableError(
             "XDG_CACHE_HOME: there is no home folder; set it to a folder for compiled code."
         ) from None
