@@ -34,7 +34,7 @@ from rl_speed.training.checkpoint.resuming import Request, resume_config
 from rl_speed.training.evaluation import Evaluation, Protocol, play_games
 from rl_speed.training.fit import fit
 from rl_speed.training.plan import default_preset
-from rl_speed.training.progress import games_bar
+from rl_speed.training.progress import film_bar, games_bar
 from rl_speed.training.video import record_video
 
 
@@ -219,6 +219,7 @@ def play(
     seed: int = 1,
     *,
     network: NetworkFactory | None = None,
+    verbose: bool = False,
 ) -> float:
     """Plays one full game of ale-py with a checkpoint and writes it as an mp4 file with the score.
 
@@ -228,6 +229,7 @@ def play(
         epsilon: share of random actions.
         seed: of the game and of these.
         network: the caller's own, if the run was trained with one.
+        verbose: show on standard error how far the game is.
 
     Returns:
         the game's return.
@@ -237,7 +239,8 @@ def play(
     """
     with _unchanged():
         trained, config = load_network(resolve(Path(checkpoint)), Parts(None, network))
-        return record_video(trained, config, Path(video), epsilon, seed)
+        with film_bar(Console(quiet=not verbose, file=patient(sys.stderr))) as on_step:
+            return record_video(trained, config, Path(video), epsilon, seed, on_step)
 
 
 def load(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -141,6 +142,10 @@ def evaluate(
     write_json(json_path, content)
 
 
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 @app.command()
 def play(
     checkpoint: CheckpointArgument,
@@ -152,9 +157,14 @@ def play(
     from rl_speed import api
     from rl_speed.training.checkpoint.folders import resolve
     from rl_speed.training.checkpoint.reading import read_config
+    from rl_speed.training.signals import first_signal
 
     folder = resolve(checkpoint)
-    episode_return = api.play(folder, video, epsilon, seed)
+    with first_signal(_interrupt) as received:  # half a video is removed
+        try:
+            episode_return = api.play(folder, video, epsilon, seed, verbose=True)
+        except KeyboardInterrupt:
+            raise typer.Exit(128 + received.get("signal", signal.SIGINT)) from None
     typer.echo(f"{read_config(folder).envs.game}: return {episode_return:g}, video {video}")
 
 

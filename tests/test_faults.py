@@ -157,3 +157,19 @@ def test_a_stopped_bench_leaves_no_processes(tiny_file, tmp_path, number):
     assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
     assert "Traceback" not in output
     assert_all_end(children)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_film_leaves_nothing(tmp_path, finished_run, number):
+    shutil.copytree(finished_run, tmp_path / "run")
+    process = subprocess.Popen(
+        command("play", str(tmp_path / "run" / "lightning_logs" / "version_0"), "--video", "film.mp4"), cwd=tmp_path
+    )
+    deadline = time.monotonic() + HANG_SECONDS
+    while not list(tmp_path.glob(".film.*.partial.mp4")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(number)
+    status = process.wait(timeout=HANG_SECONDS)
+    assert not list(tmp_path.glob(".film*"))
+    assert (status, (tmp_path / "film.mp4").exists()) in [(128 + number, False), (0, True)]

@@ -100,6 +100,22 @@ def games_bar(console: Console, what: str, episodes: int) -> Iterator[OnStep]:
         bar.close()
 
 
+@contextmanager
+def film_bar(console: Console) -> Iterator[Callable[[float, int], None]]:
+    """Shows how far a filmed game is; gives what `record_video` has to tell about each step."""
+    bar = Bar(console)
+    bar.open("filming", "")
+
+    def show(episode_return: float, env_steps: int) -> None:
+        if bar.is_due:
+            bar.show("filming", None, [f"score {episode_return:g}", f"{env_steps:,} env steps"])
+
+    try:
+        yield show
+    finally:
+        bar.close()
+
+
 class ProgressBar(Callback):
     """Shows avg_reward on its way to the goal: from the average of the first game to the stop reward."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,14 @@ from rl_speed.system.stage_timer import StageTimer
 VIDEO_FRAMES_PER_SECOND = 60  # of an NTSC console
 
 
-def record_video(network: nn.Module, config: RunConfig, path: Path, epsilon: float, seed: int) -> float:
+def record_video(
+    network: nn.Module,
+    config: RunConfig,
+    path: Path,
+    epsilon: float,
+    seed: int,
+    on_step: Callable[[float, int], None] | None = None,
+) -> float:
     """Plays one full game and writes every emulator frame with the score to an mp4 file.
 
     Args:
@@ -33,6 +41,7 @@ def record_video(network: nn.Module, config: RunConfig, path: Path, epsilon: flo
         path: file to write; it appears under this name only when it is whole.
         epsilon: share of random actions.
         seed: of the game and exploration.
+        on_step: told after each env step the return so far, and the env steps.
 
     Returns:
         the game's return.
@@ -43,27 +52,24 @@ def record_video(network: nn.Module, config: RunConfig, path: Path, epsilon: flo
     if path.suffix != ".mp4":
         raise UserError(f"--video {path} must end in .mp4")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    game: _FilmedGame | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
-    except OSError as error:
-        raise UserError(
-            f"--video {path} cannot be written ({error}); give a path in a folder that you may write to"
-        ) from None
-    game = _FilmedGame(ClassicEnv(config.envs), seed)
-    policy = EpsilonGreedyPolicy(network, game.num_actions, seed, use_bf16=config.update.uses_bf16)
-    policy.epsilon = epsilon
-    try:
+        game = _FilmedGame(ClassicEnv(config.envs), seed)
+        policy = EpsilonGreedyPolicy(network, game.num_actions, seed, use_bf16=config.update.uses_bf16)
+        policy.epsilon = epsilon
         with imageio.get_writer(
             temporary, format="FFMPEG", fps=VIDEO_FRAMES_PER_SECOND, codec="libx264", macro_block_size=2
         ) as writer:
-            episode_return = _record(game, policy, config.envs, writer)
+            episode_return = _record(game, policy, config.envs, writer, on_step or (lambda *_: None))
         temporary.replace(path)
     except OSError as error:
         raise UserError(f"--video {path} cannot be written ({error}); make room or choose another folder") from None
     finally:
         temporary.unlink(missing_ok=True)
-        game.close()
+        if game is not None:
+            game.close()
     return episode_return
 
 
@@ -102,7 +108,13 @@ class _FilmedGame:
         self._env.close()
 
 
-def _record(game: _FilmedGame, policy: EpsilonGreedyPolicy, config: EnvsConfig, writer: Any) -> float:
+def _record(
+    game: _FilmedGame,
+    policy: EpsilonGreedyPolicy,
+    config: EnvsConfig,
+    writer: Any,
+    on_step: Callable[[float, int], None],
+) -> float:
     player = Player(game, policy, config, first_env=0, timer=StageTimer())
     space = RolloutSpace.allocate(1, 1, config)
     episode_return, env_steps, ends = 0.0, 0, list[EpisodeEnd]()
@@ -113,6 +125,7 @@ def _record(game: _FilmedGame, policy: EpsilonGreedyPolicy, config: EnvsConfig, 
             writer.append_data(_with_score(screen, episode_return, env_steps, config.game))
         episode_return += game.reward
         env_steps += 1
+        on_step(episode_return, env_steps)
         ends = player.take_episode_ends(0, 1)
     # The final score stays for two seconds.
     for _ in range(2 * VIDEO_FRAMES_PER_SECOND):

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from rl_speed.config import StopConfig
 from rl_speed.training import progress
-from rl_speed.training.progress import ProgressBar, games_bar
+from rl_speed.training.progress import ProgressBar, film_bar, games_bar
 from tests.training.stand_ins import end, fake_dataset, fake_trainer, make_statistics
 
 
@@ -80,6 +80,17 @@ def test_games_that_judge_are_shown_as_they_go(monkeypatch):
         "evaluating  2 of 30 games  500 env steps each",
         "evaluating  12 of 30 games  900 env steps each",
     ]
+
+
+def test_a_game_that_is_filmed_is_shown_as_it_goes(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    console = Console(file=io.StringIO(), width=80)
+    with film_bar(console) as on_step:
+        on_step(1.0, 10)
+        now[0] = 20.0
+        on_step(-3.0, 1234)
+    assert console.file.getvalue() == "filming  score -3  1,234 env steps\n"
 
 
 @pytest.mark.parametrize(("average", "share"), [(-21.0, 0.0), (-0.75, 0.5), (19.5, 1.0), (30.0, 1.0)])
