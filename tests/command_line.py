@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -39,6 +40,12 @@ def call(*arguments, cwd, timeout=HANG_SECONDS, **options):
     )
 
 
+def heed_signals():
+    """In a new process: who runs the tests in a shell's background, or with nohup, has these ignored."""
+    for name in ("SIGINT", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+
+
 def start(directory, text, *arguments):
     (directory / "run.yaml").write_text(text)
     return subprocess.Popen(
@@ -48,6 +55,7 @@ def start(directory, text, *arguments):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_signals if os.name == "posix" else None,
     )
 
 
