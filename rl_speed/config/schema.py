@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from rl_speed.emulator.actions import ACTION_NAMES
-from rl_speed.emulator.games import game_names
+from rl_speed.emulator.games import NOT_FOR_ONE_PLAYER, game_names
 
 # Mean returns that are said to solve a game; no other game has a goal of its own.
 GOALS = {"pong": 19.5}
@@ -69,12 +69,11 @@ class EnvsConfig(Section):
     def _known_game(cls, game: str) -> str:
         from ale_py import roms
 
-        shipped = roms.get_all_rom_ids()
-        known = [name for name in shipped if name in game_names()]
+        if game in NOT_FOR_ONE_PLAYER:
+            raise ValueError("is a ROM that ale-py ships but cannot play with one player; choose another, e.g. pong")
+        known = [name for name in roms.get_all_rom_ids() if name in game_names()]
         if game in known:
             return game
-        if game in shipped:
-            raise ValueError("is a ROM that ale-py ships but cannot play with one player; choose another, e.g. pong")
         near = difflib.get_close_matches(game.lower().replace("-", "_"), known, n=3) or ["pong", "breakout"]
         raise ValueError(f"is not a game of ale-py; did you mean {' or '.join(near)}?")
 

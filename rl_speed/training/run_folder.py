@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -44,9 +45,10 @@ class RunFolder:
     def release(self) -> None:
         """Lets go of the folder; one that nothing was written to is removed."""
         self._lock.release()
-        if {item.name for item in self.path.iterdir()} <= {_LOCK}:
-            (self.path / _LOCK).unlink(missing_ok=True)
-            self.path.rmdir()
+        with suppress(OSError):  # somebody has removed it
+            if {item.name for item in self.path.iterdir()} <= {_LOCK}:
+                (self.path / _LOCK).unlink(missing_ok=True)
+                self.path.rmdir()
 
 
 def new_run_folder(directory: Path) -> RunFolder:

@@ -51,6 +51,13 @@ def test_a_folder_that_nothing_was_written_to_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_somebody_has_removed_is_no_fault(tmp_path):
+    folder = new_run_folder(tmp_path)
+    shutil.rmtree(folder.path)
+    folder.release()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_place_that_is_no_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"logging\.directory: .*file cannot be written"):

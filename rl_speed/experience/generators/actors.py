@@ -100,7 +100,7 @@ class ActorGenerator:
         try:
             self._receive(0.0)
         except ActorGoneError:
-            if not self._ending.reason is not None:
+            if self._ending.reason is None:
                 raise
         return self._rounds.is_complete or self._ending.reason is not None
 

@@ -70,7 +70,7 @@ class CheckpointWriter(Callback):
         self._next_save = time.monotonic() + self._config.every_seconds
         self._gradient_steps_at_start: int | None = None
         self.newest: Path | None = None
-        self._is_newest_whole = False
+        self._saved: Path | None = None  # the newest, as long as it holds all that there is to know
         self.error: CheckpointError | None = None
 
     def on_save_checkpoint(
@@ -132,7 +132,7 @@ class CheckpointWriter(Callback):
 
     def forget_newest(self) -> None:
         """The next save writes even if no gradient step was taken since the last one."""
-        self._is_newest_whole = False
+        self._saved = None
 
     def save(self, trainer: pl.Trainer) -> None:
         """Writes one checkpoint; on failure tells the user and leaves the older ones alone.
@@ -142,7 +142,7 @@ class CheckpointWriter(Callback):
         """
         name = checkpoint_name(trainer.global_step)
         final, temporary = self._directory / name, self._directory / f".{name}.partial"
-        if self.newest == final and self._is_newest_whole:
+        if self._saved == final:
             return
         if not is_finite(trainer):
             raise diverged("a weight", trainer.global_step, self._plan.config.update)
@@ -178,7 +178,7 @@ class CheckpointWriter(Callback):
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        self.newest, self.error, self._is_newest_whole = final, None, True
+        self.newest, self._saved, self.error = final, final, None
 
     def _save_experience(self, path: Path) -> None:
         dataset = self._dataset
