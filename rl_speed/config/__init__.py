@@ -27,6 +27,7 @@ from rl_speed.config.schema import (
     TrainerConfig,
     UpdateConfig,
 )
+from rl_speed.config.sharing import rank_share
 from rl_speed.emulator.actions import ACTION_NAMES
 
 __all__ = [
@@ -49,5 +50,6 @@ __all__ = [
     "merge",
     "parse_override",
     "preset_names",
+    "rank_share",
     "validate",
 ]

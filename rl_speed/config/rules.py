@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rl_speed.config.schema import RunConfig
+from rl_speed.config.sharing import rank_share, share_problem
 from rl_speed.emulator.games import find_game
 from rl_speed.system.errors import ConfigError
 
@@ -249,11 +250,21 @@ def what_is_asked_for_is_confirmed(config: RunConfig) -> str | None:
     )
 
 
-def one_device(config: RunConfig) -> str | None:
-    """Several devices are not built yet."""
-    if config.trainer.devices == 1:
+def ranks_divide_the_work(config: RunConfig) -> str | None:
+    """Every rank takes the same share."""
+    return share_problem(config)
+
+
+def every_rank_keeps_the_rules(config: RunConfig) -> str | None:
+    """A rank's share is a run of its own in these respects."""
+    if config.trainer.world_size == 1:
         return None
-    return f"trainer.devices = {config.trainer.devices} is not supported yet; set it to 1"
+    share = rank_share(config)
+    for rule in (shards_divide_the_batch, prefill_holds_a_sample, every_network_acts):
+        sentence = rule(share)
+        if sentence is not None:
+            return f"of each of {config.trainer.world_size} ranks: {sentence}"
+    return None
 
 
 def cuda_games_stay_with_the_learner(config: RunConfig) -> str | None:
@@ -313,11 +324,12 @@ RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     annealing_returns_rise,
     limit_leaves_room_for_training,
     what_is_asked_for_is_confirmed,
-    one_device,
+    ranks_divide_the_work,
     cuda_games_stay_with_the_learner,
     frame_keeps_rows,
     actor_settings_have_actors,
     every_network_acts,
+    every_rank_keeps_the_rules,
     convolutions_fit_the_frame,
 )
 

@@ -280,7 +280,16 @@ class TrainerConfig(Section):
     """What is handed to Lightning's Trainer."""
 
     accelerator: Literal["auto", "cpu", "gpu"] = Field("auto", description="auto: a GPU where CUDA works")
-    devices: int = Field(1, ge=1, le=1024, description="GPUs")
+    devices: int = Field(
+        1, ge=1, le=1024, description="ranks on each machine, which learn together: its GPUs, or processes on its CPU"
+    )
+    num_nodes: int = Field(1, ge=1, le=1024, description="machines; more than one take a launcher (docs/devices.md)")
+    timeout_seconds: float = Field(300.0, gt=0, description="ranks that have not come after this are given up")
+
+    @property
+    def world_size(self) -> int:
+        """W: ranks on all machines together."""
+        return self.devices * self.num_nodes
 
 
 class RunConfig(Section):
@@ -310,5 +319,10 @@ class RunConfig(Section):
 
     @property
     def total_envs(self) -> int:
-        """Envs of all processes together: E of a rollout."""
-        return self.envs.count * (self.actors.count if self.actors.kind == "subprocess" else 1)
+        """Envs of all players together."""
+        return self.envs.count * self.num_players
+
+    @property
+    def num_players(self) -> int:
+        """Actors, or the one process that plays and learns in turn."""
+        return self.actors.count if self.actors.kind == "subprocess" else 1

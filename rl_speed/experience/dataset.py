@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -33,6 +33,8 @@ class ExperienceDataset(IterableDataset[Batch]):
         timer: charged with replay, and with transfer where frames are converted before it.
         ending: iteration ends when the run has to, be it in the prefill.
         free_running: batches do not wait for the experience that belongs to them.
+        num_ranks: processes that learn together, each of which plays as many env steps.
+        any_rank: whether something is true of any of them; called by all at once.
     """
 
     def __init__(
@@ -44,10 +46,13 @@ class ExperienceDataset(IterableDataset[Batch]):
         timer: StageTimer,
         ending: Ending,
         free_running: bool = False,
+        num_ranks: int = 1,
+        any_rank: Callable[[bool], bool] = bool,
     ) -> None:
         self.generator, self.replay = generator, replay
         self._config, self._timer, self._ending = config, timer, ending
         self._prefill_env_steps, self._free_running = prefill_env_steps, free_running
+        self._num_ranks, self._any_rank = num_ranks, any_rank
         self.gradient_steps = 0  # drawn so far
         self._episode_ends: list[EpisodeEnd] = []
         self.env_steps_per_gradient_step = config.env_steps_per_gradient_step
@@ -63,15 +68,8 @@ class ExperienceDataset(IterableDataset[Batch]):
         update = self._config
         while True:
             while self._is_rollout_due():
-                self.is_at_rest = False
-                rollout = next(self.generator, None) if self._ending.reason is None else None
-                if rollout is None:
-                    self.is_at_rest = True
+                if not self._take_rollout():
                     return
-                with self._timer.measure("replay"):
-                    self.replay.append(rollout)
-                self._episode_ends += rollout.episode_ends
-                self.is_at_rest = True
             with self._timer.measure("replay"):
                 batch = self.replay.sample(update.gradient_steps_per_batch, update.batch_size)
             self._due_env_steps += self._batch_env_steps()
@@ -81,10 +79,32 @@ class ExperienceDataset(IterableDataset[Batch]):
                     batch = _with_float_frames(batch)
             yield batch
 
+    def _take_rollout(self) -> bool:
+        """Stores the next rollout; False: the run has to end, in the prefill also because another rank has to.
+
+        Once batches are drawn, ranks end at a batch, which their exchange agrees on.
+        """
+        is_filling = self._is_filling()
+        if self._num_ranks > 1 and not is_filling:
+            self._ending.hold()
+        self.is_at_rest = False
+        rollout = next(self.generator, None) if self._ending.reason is None else None
+        if rollout is not None:
+            with self._timer.measure("replay"):
+                self.replay.append(rollout)
+            self._episode_ends += rollout.episode_ends
+        self.is_at_rest = True
+        has_ended = rollout is None
+        return not (self._any_rank(has_ended) if is_filling else has_ended)
+
+    def _is_filling(self) -> bool:
+        """Whether the replay does not hold enough to train from."""
+        stored = self.replay.rows_written * self.replay.num_envs
+        return stored < self._prefill_env_steps or not self.replay.rows_drawable
+
     def _is_rollout_due(self) -> bool:
         """Whether the next batch has to wait for experience."""
-        stored = self.replay.rows_written * self.replay.num_envs
-        if stored < self._prefill_env_steps or not self.replay.rows_drawable:
+        if self._is_filling():
             return True
         if self._free_running:
             return self.generator.is_ready()
@@ -95,12 +115,16 @@ class ExperienceDataset(IterableDataset[Batch]):
 
     @property
     def env_steps(self) -> int:
-        """Env steps of the run so far, all envs together."""
-        return self.generator.env_steps
+        """Env steps of the run so far, all envs of all ranks together."""
+        return self.generator.env_steps * self._num_ranks
 
-    def take_episode_ends(self) -> list[EpisodeEnd]:
-        """The games that ended since the last call, in order."""
-        taken, self._episode_ends = self._episode_ends, []
+    def take_episode_ends(self, most: int | None = None) -> list[EpisodeEnd]:
+        """The games of this rank that ended since the last call, in order; envs and env steps are the rank's own.
+
+        Args:
+            most: that are taken; later ones wait.
+        """
+        taken, self._episode_ends = self._episode_ends[:most], [] if most is None else self._episode_ends[most:]
         return taken
 
     def state_dict(self) -> dict[str, Any]:

@@ -211,19 +211,19 @@ class Replay:
         # Summed anew, not by differences: a slot may be drawn twice, and rounding would pile up.
         self._row_priority[place] = self._priority[place].sum(1, dtype=torch.float64)
 
-    def mean_frame(self) -> tuple[Tensor, float]:
-        """Mean over everything stored, float32 [H, W], and the standard deviation around it, in grey levels."""
+    def frame_sums(self) -> Tensor:
+        """Of everything stored: sums of the frames and of their squares, and how many, float64 [3, H, W].
+
+        Sums of several replays can be added up; see `mean_frame`.
+        """
         rows = min(self.rows_written, self.steps)
-        mean = torch.zeros(self._frame.shape[2:], device=self.device, dtype=torch.float64)
-        square = torch.zeros_like(mean)
+        sums = torch.zeros((3, *self._frame.shape[2:]), device=self.device, dtype=torch.float64)
         for start in range(0, rows, 64):
             chunk = self._frame[start : min(start + 64, rows)].to(torch.float64).flatten(0, 1)
-            mean += chunk.sum(0)
-            square += chunk.square().sum(0)
-        count = max(rows * self.num_envs, 1)
-        mean /= count
-        variance = (square / count - mean.square()).clamp(min=0).mean()
-        return mean.to(torch.float32), float(variance.sqrt())
+            sums[0] += chunk.sum(0)
+            sums[1] += chunk.square().sum(0)
+        sums[2] = rows * self.num_envs
+        return sums
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes: the written part of the ring, the write position and the generator.
@@ -239,7 +239,10 @@ class Replay:
         return {"ring": ring, "rows_written": self.rows_written, "generator": self._generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores what `state_dict` returned; raises ValueError if the ring had another shape."""
+        """Restores what `state_dict` returned; raises ValueError if the ring had another shape.
+
+        Without a generator's state the draws go on from this replay's own seed.
+        """
         ring, rows = state["ring"], min(state["rows_written"], self.steps)
         expected = (rows, *self._frame.shape[1:])
         if tuple(ring["frame"].shape) != expected:
@@ -248,8 +251,16 @@ class Replay:
             getattr(self, f"_{name}")[:rows] = tensor.to(self.device)
         self._row_priority = self._priority.sum(1, dtype=torch.float64)
         self.rows_written = state["rows_written"]
-        if state["generator"].shape == self._generator.get_state().shape:  # not on another kind of device
-            self._generator.set_state(state["generator"])
+        generator = state["generator"]
+        if generator is not None and generator.shape == self._generator.get_state().shape:  # not of another device
+            self._generator.set_state(generator)
+
+
+def mean_frame(sums: Tensor) -> tuple[Tensor, float]:
+    """Mean frame, float32 [H, W], and the standard deviation around it, in grey levels, of `Replay.frame_sums`."""
+    mean, square = sums[:2] / sums[2].clamp(min=1)
+    variance = (square - mean.square()).clamp(min=0).mean()
+    return mean.to(torch.float32), float(variance.sqrt())
 
 
 def _interleaved(frames: list[Tensor]) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rl_speed.config import UpdateConfig
+from rl_speed.learner.mean import GradientMean
 from rl_speed.records import Batch
 
 Loss = Callable[[Batch], tuple[Tensor, Tensor]]
@@ -24,10 +25,11 @@ class Gradient:
     Args:
         loss: of a (part of a) minibatch: loss [] as a mean over its valid samples, and errors [B].
         config: `shards` parts; `precision` of the loss.
+        mean: over the ranks that learn together; None: there is one.
     """
 
-    def __init__(self, loss: Loss, config: UpdateConfig) -> None:
-        self._loss = loss
+    def __init__(self, loss: Loss, config: UpdateConfig, mean: GradientMean | None = None) -> None:
+        self._loss, self._mean = loss, mean
         self._num_shards, self._uses_bf16 = config.num_shards, config.uses_bf16
         self._pool: ThreadPoolExecutor | None = None
 
@@ -35,14 +37,17 @@ class Gradient:
         """Sets the parameters' gradients.
 
         Returns:
-            loss [] and |td_error| [B] of the whole minibatch, detached.
+            loss [] of all ranks' minibatches and |td_error| [B] of this one, detached.
         """
         if self._num_shards == 1:
             loss, error, gradients = self._part(minibatch, parameters)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
-            return loss, error
-        return self._in_parts(minibatch, parameters)
+        else:
+            loss, error = self._in_parts(minibatch, parameters)
+        if self._mean is not None:
+            loss = self._mean(parameters, loss, minibatch.is_valid.sum())
+        return loss, error
 
     def _in_parts(self, minibatch: Batch, parameters: list[torch.nn.Parameter]) -> tuple[Tensor, Tensor]:
         if self._pool is None:

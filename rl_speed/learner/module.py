@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from rl_speed.config import UpdateConfig
 from rl_speed.learner.compiled import compiled
 from rl_speed.learner.gradient import Gradient
+from rl_speed.learner.mean import GradientMean
 from rl_speed.learner.network import QNetwork, value_of_both
 from rl_speed.learner.td import td_loss, td_target
 from rl_speed.records import Batch
@@ -26,13 +27,19 @@ class DQNModule(pl.LightningModule):
         target_network: of the same shape; it becomes a copy of the online one.
         config: the gradient step, with nothing left to decide.
         timer: charged with transfer and update.
+        mean: of the gradients of ranks that learn together; None: there is one.
 
     Source: Mnih et al. 2015, algorithm 1.
     Differs: Adam instead of RMSProp; n-step returns, double, dueling and priorities as configured.
     """
 
     def __init__(
-        self, online_network: nn.Module, target_network: nn.Module, config: UpdateConfig, timer: StageTimer
+        self,
+        online_network: nn.Module,
+        target_network: nn.Module,
+        config: UpdateConfig,
+        timer: StageTimer,
+        mean: GradientMean | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -41,7 +48,7 @@ class DQNModule(pl.LightningModule):
         self.target_network.requires_grad_(config.slow_grads)
         self.sync_target()
         # The loss is compiled, not the module: Lightning's hooks would break the graph.
-        self.gradient = Gradient(compiled(self.loss) if config.compile else self.loss, config)
+        self.gradient = Gradient(compiled(self.loss) if config.compile else self.loss, config, mean)
 
     def forward(self, observation: Tensor) -> Tensor:
         """q_value [B, A] of the online network."""
@@ -72,7 +79,7 @@ class DQNModule(pl.LightningModule):
         """Takes one gradient step per minibatch.
 
         Returns:
-            loss float32 [N] and td_error float32 [N, B], detached, on the device.
+            loss float32 [N], of all ranks, and td_error float32 [N, B] of this one, detached, on the device.
         """
         optimizer: Any = self.optimizers()
         with self._timer.measure("update"):

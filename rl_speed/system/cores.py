@@ -25,6 +25,17 @@ class Cores:
     reason: str
 
 
+def shared_by(cores: Cores, processes: int) -> Cores:
+    """What each of some equal processes may keep busy."""
+    if processes == 1:
+        return cores
+    return Cores(
+        max(1, cores.count // processes),
+        max(1, cores.physical // processes),
+        f"{cores.reason}, shared by {processes} ranks",
+    )
+
+
 def _allowed() -> list[int]:
     """Numbers of the processors that this process may run on."""
     try:

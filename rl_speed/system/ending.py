@@ -11,6 +11,9 @@ from contextlib import contextmanager
 class Ending:
     """Looked at wherever a run may wait.
 
+    Processes that learn together end at the same batch. From `hold` on a wish of one of them waits until all have
+    heard of it.
+
     Args:
         stop: set from outside (a signal, another thread) when the run should end; by default one of its own.
         max_seconds: wall time from `started` on; None: no limit.
@@ -23,15 +26,38 @@ class Ending:
         self.stop = stop or threading.Event()
         started = time.monotonic() if started is None else started
         self._deadline = None if max_seconds is None else started + max_seconds
+        self._is_held = False
+        self.agreed: str | None = None  # what all ranks have heard of
+        self.is_rank_lost = False  # a process that this one learns together with is gone
 
     @property
-    def reason(self) -> str | None:
-        """Why the run has to end now, as result.json says it; None if it may go on."""
+    def wish(self) -> str | None:
+        """Why this process would like to end, as result.json says it; None if it may go on."""
         if self.stop.is_set():
             return "interrupted"
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return "max_seconds"
         return None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the run has to end now; None if it may go on."""
+        if self.is_rank_lost:
+            return "rank_lost"
+        return self.agreed or (None if self._is_held else self.wish)
+
+    def hold(self) -> None:
+        """From now on a wish counts once it is agreed."""
+        self._is_held = True
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """In the block this process's own wish counts: the others wait for what it does."""
+        was_held, self._is_held = self._is_held, False
+        try:
+            yield
+        finally:
+            self._is_held = was_held
 
 
 class Stopwatch:

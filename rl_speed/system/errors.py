@@ -32,3 +32,7 @@ class ActorError(Exception):
 
 class ActorGoneError(ActorError):
     """An actor's process ended without a word, as when it is killed."""
+
+
+class RankError(Exception):
+    """A process that learns together with this one is gone; the message says which."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from rl_speed.experience.generators.in_process import InProcessGenerator
 from rl_speed.experience.generators.protocol import RolloutGenerator
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.experience.replay import make_replay
+from rl_speed.learner.mean import GradientMean
 from rl_speed.learner.module import DQNModule
 from rl_speed.system.ending import Ending, Stopwatch
 from rl_speed.system.stage_timer import StageTimer
 from rl_speed.training.callbacks.ends import CloseAll, StopAtLimits
 from rl_speed.training.callbacks.episodes import EpisodeCounter, EpisodePrinter, GamesRestarted
+from rl_speed.training.callbacks.exchange import Exchange, agree_to_end
 from rl_speed.training.callbacks.finite import EndDiverged
 from rl_speed.training.callbacks.goal import StopAtGoal
 from rl_speed.training.callbacks.learning import InputStandardisation, PriorityUpdate, TargetSync
@@ -35,6 +38,8 @@ from rl_speed.training.confirmation import Confirmation
 from rl_speed.training.logger import RunLogger
 from rl_speed.training.plan import Plan
 from rl_speed.training.progress import ProgressBar
+from rl_speed.training.ranks.group import Ranks
+from rl_speed.training.ranks.strategy import RanksStrategy
 from rl_speed.training.run_folder import CHECKPOINTS
 from rl_speed.training.speed import SpeedMeter
 from rl_speed.training.statistics import EpisodeStatistics
@@ -51,6 +56,7 @@ class Occasion:
         ending: when the run has to end before its goal.
         watch: the run's wall time.
         checkpoint: folder of the checkpoint to go on from; None: from the start.
+        ranks: the processes that learn together.
     """
 
     preset: str
@@ -59,6 +65,7 @@ class Occasion:
     ending: Ending = field(default_factory=Ending)
     watch: Stopwatch = field(default_factory=Stopwatch)
     checkpoint: Path | None = None
+    ranks: Ranks = field(default_factory=Ranks)
 
     def notify(self, text: str) -> None:
         """A sentence for the user, as it is: brackets in a path are no markup."""
@@ -97,7 +104,7 @@ def build(plan: Plan, occasion: Occasion) -> Run:
     Torch's threads are the caller's to set: `plan.learner_threads`.
     """
     torch.manual_seed(plan.config.seed)
-    plan, line = make_line(plan, occasion.ending)
+    plan, line = make_line(plan, occasion.ending, occasion.ranks)
     try:
         return _wire(plan, line, occasion)
     except BaseException:
@@ -105,9 +112,12 @@ def build(plan: Plan, occasion: Occasion) -> Run:
         raise
 
 
-def make_line(plan: Plan, ending: Ending) -> tuple[Plan, Line]:
-    """What carries a transition from the games to the gradient, and the plan with the number of actions in it."""
-    config, timer = plan.config, StageTimer()
+def make_line(plan: Plan, ending: Ending, ranks: Ranks | None = None) -> tuple[Plan, Line]:
+    """What carries a transition from the games to the gradient, and the plan with the number of actions in it.
+
+    It is this rank's own but for the gradient.
+    """
+    config, timer, ranks = plan.share, StageTimer(), ranks or Ranks()
     env: Any = None
     if config.actors.kind == "in_process":
         env = plan.parts.make_env(config.envs, config.envs.count, plan.seeds.env, plan.threads.env)
@@ -116,7 +126,8 @@ def make_line(plan: Plan, ending: Ending) -> tuple[Plan, Line]:
     networks = [
         plan.parts.make_network(config.network, config.envs.observation_shape, plan.num_actions) for _ in range(2)
     ]
-    module = DQNModule(networks[0], networks[1], config.update, timer).to(plan.device)
+    mean = GradientMean(ranks.sum, timer) if ranks.size > 1 else None
+    module = DQNModule(networks[0], networks[1], config.update, timer, mean).to(plan.device)
     policy = EpsilonGreedyPolicy(
         module.online_network,
         plan.num_actions,
@@ -133,37 +144,40 @@ def make_line(plan: Plan, ending: Ending) -> tuple[Plan, Line]:
         generator = start_actors(config, plan.parts, policy, plan.seeds.actors, plan.threads.env, timer, ending)
     replay = make_replay(config.replay, config.envs.observation_shape, config.total_envs, plan.seeds.replay)
     dataset = ExperienceDataset(
-        generator, replay, config.update, config.replay.prefill_env_steps, timer, ending, config.actors.free_running
-    )
+        generator, replay, config.update, config.replay.prefill_env_steps, timer, ending, config.actors.free_running,
+        ranks.size, partial(agree_to_end, ranks, ending),
+    )  # fmt: skip
     return plan, Line(timer, module, policy, generator, dataset)
 
 
 def _wire(plan: Plan, line: Line, occasion: Occasion) -> Run:
     """Statistics, callbacks and trainer around the line."""
-    config, dataset, watch = plan.config, line.dataset, occasion.watch
+    config, dataset, watch, ranks = plan.config, line.dataset, occasion.watch, occasion.ranks
+    exchange = Exchange(ranks, dataset, occasion.ending, watch.elapsed_seconds, config.update.gradient_steps_per_batch)
     statistics = EpisodeStatistics(config.stop, config.total_envs)
     meter = SpeedMeter(line.timer, config.logging.every_seconds, watch.elapsed_seconds)
-    counter = EpisodeCounter(statistics, dataset, watch.elapsed_seconds)
+    counter = EpisodeCounter(statistics, dataset, exchange)
     first: list[Callback] = [KeepSignalHandlers()]
     if occasion.checkpoint is not None:
-        restored = restore_experience(dataset, occasion.checkpoint, plan.rank, occasion.notify)
+        restored = restore_experience(dataset, occasion.checkpoint, plan.place, occasion.notify)
         first.append(RandomStateRestorer(restored.random))
         if not restored.has_games:
-            first.append(GamesRestarted(counter))
+            first.append(GamesRestarted(exchange, counter))
     bar = None
-    if config.logging.progress_bar:
+    if config.logging.progress_bar and ranks.is_first:
         bar = ProgressBar(config.stop, dataset, line.policy, statistics, meter, watch.elapsed_seconds, occasion.console)
     checkpoints = CheckpointWriter(
-        plan, occasion.preset, dataset, occasion.folder / CHECKPOINTS, watch.elapsed_seconds, occasion.notify
+        plan, occasion.preset, dataset, occasion.folder / CHECKPOINTS, exchange, ranks, occasion.notify
     )
     on_step = None if bar is None else bar.on_games
     confirmation = Confirmation(plan, occasion.ending, watch, occasion.notify, on_step)
-    goal = StopAtGoal(config.stop, counter, checkpoints, confirmation)
-    limits = StopAtLimits(config.stop, line.generator, occasion.ending)
+    goal = StopAtGoal(config.stop, counter, checkpoints, confirmation, ranks)
+    limits = StopAtLimits(config.stop, dataset, occasion.ending)
     printer = [EpisodePrinter(counter, occasion.notify)] if config.logging.print_episodes else []
     callbacks = [
         *first,
-        *_learning(plan, line, meter, counter),
+        exchange,
+        *_learning(plan, line, meter, (exchange, counter), ranks),
         *printer,
         *([] if bar is None else [bar]),
         # Checkpoints after everything that changes with a batch, and before the processes are closed.
@@ -172,18 +186,21 @@ def _wire(plan: Plan, line: Line, occasion: Occasion) -> Run:
         checkpoints,
         CloseAll(line.generator, line.module),
     ]
-    trainer = make_trainer(plan, RunLogger(occasion.folder, occasion.notify), callbacks)
+    logger = RunLogger(occasion.folder, occasion.notify) if ranks.is_first else None
+    trainer = make_trainer(plan, logger, callbacks, ranks)
     return Run(plan, line, trainer, statistics, meter, goal, limits, checkpoints, confirmation)
 
 
-def _learning(plan: Plan, line: Line, meter: SpeedMeter, counter: EpisodeCounter) -> list[Callback]:
-    """What has to happen around a batch, in this order."""
-    config, dataset = plan.config, line.dataset
-    callbacks: list[Callback] = [EndDiverged(config.update, config.logging.every_seconds)]
+def _learning(
+    plan: Plan, line: Line, meter: SpeedMeter, games: tuple[Exchange, EpisodeCounter], ranks: Ranks
+) -> list[Callback]:
+    """What has to happen around a batch, in this order; schedules go by the whole run, and set this rank's share."""
+    config, dataset, (exchange, counter) = plan.config, line.dataset, games
+    callbacks: list[Callback] = [EndDiverged(config.update, config.logging.every_seconds, exchange)]
     if config.network.standardise and plan.parts.own_network is None:
-        callbacks.append(InputStandardisation(dataset.replay))
-    annealing = Annealing(config.update, dataset, counter.statistics)
-    callbacks += [SpeedLogger(meter, line.generator, line.policy), annealing]
+        callbacks.append(InputStandardisation(dataset.replay, ranks))
+    annealing = Annealing(plan.share.update, dataset, counter.statistics)
+    callbacks += [SpeedLogger(meter, dataset, line.policy), annealing]
     if config.replay.priority_exponent > 0:
         callbacks.append(PriorityUpdate(dataset.replay, line.timer))
     if config.update.target_sync_rate is None:
@@ -192,14 +209,18 @@ def _learning(plan: Plan, line: Line, meter: SpeedMeter, counter: EpisodeCounter
     return [*callbacks, EpsilonDecay(config.exploration, prefill, dataset, line.policy, annealing), counter]
 
 
-def make_trainer(plan: Plan, logger: RunLogger, callbacks: list[Callback]) -> pl.Trainer:
+def make_trainer(plan: Plan, logger: RunLogger | None, callbacks: list[Callback], ranks: Ranks) -> pl.Trainer:
     """Lightning's trainer, with all that guesses or counts for itself switched off."""
+    is_alone = ranks.size == 1
+    plugins: list[Any] = [PlainCheckpointIO()]
     return pl.Trainer(
         accelerator="cpu" if plan.device == "cpu" else "gpu",
         devices=plan.config.trainer.devices,
+        num_nodes=plan.config.trainer.num_nodes,
+        strategy="auto" if is_alone else RanksStrategy(ranks, plan.device),
         # Precision belongs to the update and to acting, each of which sets its own.
         precision="32-true",
-        logger=logger,
+        logger=logger or False,
         callbacks=callbacks,
         # A finished epoch would end a resumed run at once; epochs mean nothing here.
         max_epochs=-1,
@@ -211,5 +232,5 @@ def make_trainer(plan: Plan, logger: RunLogger, callbacks: list[Callback]) -> pl
         log_every_n_steps=1_000_000_000,
         use_distributed_sampler=False,
         # Lightning would guess a cluster from the environment, e.g. under SLURM.
-        plugins=[PlainCheckpointIO(), LightningEnvironment()],
+        plugins=[*plugins, LightningEnvironment()] if is_alone else plugins,
     )

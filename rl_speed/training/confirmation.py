@@ -49,7 +49,7 @@ class Confirmation:
         protocol = Protocol(config.stop.confirm_episodes, config.stop.confirm_epsilon, seeds.confirmation + attempt)
         self.notify(f"confirming over {protocol.episodes} games at epsilon {protocol.epsilon:g} ...")
         was_training = network.training
-        with self._watch.off_the_clock():
+        with self._watch.off_the_clock(), self._ending.alone():
             try:
                 games = play_games(
                     network.eval(), config, protocol, self._plan.parts, ending or self._ending, self._on_step

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from rich.console import Console
 from rl_speed.experience.parts import Parts
 from rl_speed.system.durable import write_text_whole
 from rl_speed.system.ending import Ending, Stopwatch
-from rl_speed.system.errors import UserError
+from rl_speed.system.errors import ActorError, RankError, UserError
 from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.build import Occasion, Run, build
 from rl_speed.training.checkpoint.folders import MODEL_FILE, list_checkpoints
@@ -26,9 +28,16 @@ from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.curves import cut_curves
 from rl_speed.training.divergence import DivergedError
 from rl_speed.training.launcher import launcher_hidden
-from rl_speed.training.plan import Plan, make_plan, replay_bytes
+from rl_speed.training.plan import Plan, decide_device, make_plan, replay_bytes
+from rl_speed.training.ranks.group import Ranks
+from rl_speed.training.ranks.joining import MeetingPoint, joined
+from rl_speed.training.ranks.place import Place, find_place, started_alone
+from rl_speed.training.ranks.processes import RankProcesses
 from rl_speed.training.result import Counts, Judgement, last_line, make_result, write_result
 from rl_speed.training.run_folder import CHECKPOINTS, CONFIG_FILE, RunFolder, new_run_folder
+from rl_speed.training.signals import interrupt_waits
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,14 @@ def fit(
 ) -> Outcome:
     """Trains until the goal, a limit or `stop`, and writes result.json.
 
+    With several ranks this is one of them: rank 0, which starts the others of this machine, or whichever one the
+    launcher (torchrun, SLURM) says.
+
     Args:
         request: what is asked for, and the checkpoint to go on from.
         console: where the user reads; standard output by default.
-        watchers: callbacks of the caller's, after all others but the one that closes the games.
+        watchers: callbacks of the caller's, after all others but the one that closes the games; ranks that are started
+            here do not have them.
         parts: what plays and what learns; by default ale-py's game and our network.
         stop: set from outside when the run should end.
         started: moment of `time.monotonic` from which the run's time counts; None: now.
@@ -62,32 +75,112 @@ def fit(
 
     Raises:
         UserError: with a sentence for the user.
+        RankError: another rank is gone.
         KeyboardInterrupt: the run was interrupted, and saved.
     """
-    config = request.config
-    folder = RunFolder(request.run_folder) if request.run_folder else new_run_folder(Path(config.logging.directory))
+    task = Task(request, parts or Parts(), started)
+    place = find_place(request.config.trainer)
+    ending = Ending(stop, request.config.stop.max_seconds if place.is_first else None, started)
+    with _together(task, place, ending) as ranks, interrupt_waits(ranks.size, ending.stop):
+        return _fit(task, console or Console(), watchers, ranks, ending)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every rank has to know; it travels to those that are started here.
+
+    Attributes:
+        request: what is asked for, and the checkpoint to go on from.
+        parts: what plays and what learns.
+        started: moment of `time.monotonic` from which the run's time counts; None: now.
+    """
+
+    request: Request
+    parts: Parts
+    started: float | None
+
+
+@contextmanager
+def _together(task: Task, place: Place, ending: Ending) -> Iterator[Ranks]:
+    """The ranks of the run, of which this process is one."""
+    trainer = task.request.config.trainer
+    if trainer.world_size == 1:
+        if sentence := started_alone(trainer):
+            _LOGGER.warning(sentence)
+        yield Ranks(place)
+        return
+    _, device = decide_device(task.request.config, place)
+    point = MeetingPoint(place, trainer.timeout_seconds)
+    start_others = partial(_start_others, task, place) if place.starts_others else None
+    with joined(place, device, ending, trainer.timeout_seconds, point, start_others) as ranks:
+        yield ranks
+
+
+def _start_others(task: Task, place: Place, port: int) -> RankProcesses:
+    others = [replace(place, rank=rank, local_rank=rank) for rank in range(1, place.world_size)]
+    return RankProcesses([partial(_serve_rank, task, other, port) for other in others])
+
+
+def _serve_rank(task: Task, place: Place, port: int, stop: threading.Event) -> None:
+    """What a rank does that was started by rank 0: the same run, without a word."""
+    quiet_lightning()
+    trainer = task.request.config.trainer
+    ending = Ending(stop)
+    _, device = decide_device(task.request.config, place)
+    point = MeetingPoint(place, trainer.timeout_seconds, port)
+    try:
+        with joined(place, device, ending, trainer.timeout_seconds, point, None) as ranks:
+            _fit(task, Console(quiet=True), (), ranks, ending)
+    except (UserError, ActorError, RankError):  # rank 0 was told, and tells the user
+        raise SystemExit(1) from None
+
+
+def _fit(task: Task, console: Console, watchers: Sequence[Callback], ranks: Ranks, ending: Ending) -> Outcome:
+    """One rank's run."""
+    request = task.request
     with ExitStack() as stack:
-        stack.callback(folder.release)
+        path = _run_folder(request, ranks, stack)
         earlier = _Earlier() if request.folder is None else _read_earlier(request.folder)
         occasion = Occasion(
             request.preset,
-            folder.path,
-            console or Console(),
-            Ending(stop, config.stop.max_seconds, started),
-            Stopwatch(float(earlier.facts.get("elapsed_seconds", 0.0)), started),
+            path,
+            console if ranks.is_first else Console(quiet=True),
+            ending,
+            Stopwatch(float(earlier.facts.get("elapsed_seconds", 0.0)), task.started),
             request.folder,
+            ranks,
         )
-        plan = _plan(request, parts or Parts(), earlier, occasion)
-        stack.enter_context(launcher_hidden())
+        plan = _plan(request, task.parts, earlier, occasion)
+        stack.enter_context(launcher_hidden(ranks.place.rank))
         stack.enter_context(torch_threads(plan.learner_threads))
         run = build(plan, occasion)
         stack.callback(run.line.generator.close)
         callbacks: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]
         callbacks[-1:-1] = watchers
-        if request.folder is not None:
-            _cut_curves(earlier.episodes, run, occasion)
-        _note_request(run.plan, occasion)
-        return Outcome(_carry_out(run, occasion), folder.path)
+        if ranks.is_first:
+            if request.folder is not None:
+                _cut_curves(earlier.episodes, run, occasion)
+            _note_request(run.plan, occasion)
+        return Outcome(_carry_out(run, occasion), path)
+
+
+def _run_folder(request: Request, ranks: Ranks, stack: ExitStack) -> Path:
+    """The run's folder, which rank 0 takes for itself; the others see it or do not begin."""
+    path: Path | None = None
+    if ranks.is_first:
+        new = Path(request.config.logging.directory)
+        folder = RunFolder(request.run_folder) if request.run_folder else new_run_folder(new)
+        stack.callback(folder.release)
+        path = folder.path.absolute() if ranks.size > 1 else folder.path
+    path = ranks.from_first(path)
+    assert path is not None
+    is_seen = ranks.gather_values(path.is_dir())
+    if not all(is_seen):
+        raise UserError(
+            f"logging.directory: rank {is_seen.index(False)} does not see the run's folder {path}; all machines need "
+            f"one shared folder, so set it to that"
+        )
+    return path
 
 
 @dataclass(frozen=True)
@@ -109,7 +202,13 @@ def _plan(request: Request, parts: Parts, earlier: _Earlier, occasion: Occasion)
     """Decides about the run, and tells the user."""
     if request.folder is not None:
         check_parts(request.folder, earlier.facts, parts)
-    plan = make_plan(request.config, parts, request.kept, earlier.gradient_steps + 1, occasion.ending)
+    ranks, kept, attempt = occasion.ranks, request.kept, earlier.gradient_steps + 1
+    if ranks.is_first:
+        plan = make_plan(request.config, parts, kept, attempt, occasion.ending, ranks.place)
+        ranks.from_first(plan.kept())
+    else:  # all learn in the way that is rank 0's
+        kept = ranks.from_first(None)
+        plan = make_plan(request.config, parts, kept, attempt, occasion.ending, ranks.place)
     _announce(plan, occasion)
     return plan
 
@@ -122,6 +221,12 @@ def _carry_out(run: Run, occasion: Occasion) -> dict[str, Any]:
         newest = _write(run, occasion, "diverged")["checkpoint"]
         kept = "there is no checkpoint" if newest is None else f"the last checkpoint is {newest}"
         raise DivergedError(f"{error}; {kept}") from None
+    except (RankError, UserError) as error:
+        if not occasion.ending.is_rank_lost:
+            raise
+        newest = _write(run, occasion, "rank_lost")["checkpoint"]
+        kept = "there is no checkpoint to go on from" if newest is None else f"go on with --resume {newest}"
+        raise type(error)(f"{error}; {kept}") from None
     return _finish(run, occasion)
 
 
@@ -173,7 +278,7 @@ def _write(run: Run, occasion: Occasion, reason: str) -> dict[str, Any]:
     judgement = Judgement(reason, run.goal.confirmed, run.goal.failed)
     newest = run.checkpoints.newest or next(iter(list_checkpoints(occasion.folder / CHECKPOINTS)), None)
     result = make_result(run.plan, occasion.preset, judgement, counts, run.statistics, run.meter, newest)
-    if run.trainer.is_global_zero:
+    if occasion.ranks.is_first:
         write_result(occasion.folder, result)
     return result
 
@@ -181,7 +286,7 @@ def _write(run: Run, occasion: Occasion, reason: str) -> dict[str, Any]:
 def _finish(run: Run, occasion: Occasion) -> dict[str, Any]:
     """Writes the result and says how the run ended."""
     result = _write(run, occasion, run.goal.reason or run.limits.reason or "interrupted")
-    if not run.trainer.is_global_zero:
+    if not occasion.ranks.is_first:
         return result
     try:
         if run.plan.config.stop.confirm_unsolved and not result["solved"] and not occasion.ending.stop.is_set():
@@ -210,7 +315,6 @@ def _note_request(plan: Plan, occasion: Occasion) -> None:
 def quiet_lightning() -> None:
     """Silences advice that does not apply here, for a program of its own: the loader has no workers by design, logs
     have their own axes. Whoever calls `fit` from a program with other uses of Lightning leaves it out."""
-    import logging
     import warnings
 
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Variables of other launchers stay out of a run that is one process.
+"""Variables of launchers stay out of Lightning, which is told what it has to know.
 
 Lightning and its loggers take their rank from SLURM's or torchrun's variables as soon as they are there: a run started
 inside such a job, but not by it, would log nothing and look for files of another rank.
@@ -29,14 +29,14 @@ _PREFIXES = ("SLURM_", "TORCHELASTIC_", "OMPI_", "PMI_", "PL_TRAINER_")
 
 
 @contextmanager
-def launcher_hidden() -> Iterator[None]:
-    """Takes the variables away for the block, and lets Lightning know that this is the only process."""
+def launcher_hidden(own_rank: int = 0) -> Iterator[None]:
+    """Takes the variables away for the block, and lets Lightning know this process's rank."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name in _NAMES or name.startswith(_PREFIXES)}
     lightning: Any = rank_zero_only
-    rank = getattr(lightning, "rank", None)
-    lightning.rank = 0  # read from the variables when Lightning was imported
+    before = getattr(lightning, "rank", None)
+    lightning.rank = own_rank  # read from the variables when Lightning was imported
     try:
         yield
     finally:
         os.environ.update(hidden)
-        lightning.rank = rank
+        lightning.rank = before

@@ -13,19 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from rl_speed.config import RunConfig
+from rl_speed.config import RunConfig, rank_share
 from rl_speed.emulator.compiler import EmulatorUnavailableError
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import find_game
 from rl_speed.experience.parts import Parts
 from rl_speed.experience.replay import ring_bytes
 from rl_speed.system.compiler import compiler_of_torch
-from rl_speed.system.cores import usable_cores
+from rl_speed.system.cores import shared_by, usable_cores
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ConfigError, UserError
-from rl_speed.system.machine import has_cuda
+from rl_speed.system.machine import gpu_names, has_cuda
 from rl_speed.system.memory import free_memory_bytes
 from rl_speed.training.probe import kept_probe
+from rl_speed.training.ranks.place import Place
 from rl_speed.training.threads import Threads, plan_threads
 
 # What a resumed run takes over from its checkpoint: another choice would not go on number for number.
@@ -59,6 +60,7 @@ class Plan:
     Attributes:
         asked: the configuration as it was given.
         config: the same with nothing left to decide.
+        share: what this rank plays, keeps and learns of that (`config.rank_share`); all of it if there is one rank.
         decisions: by field, what was decided and why.
         device: "cpu" or "cuda:<index>".
         threads: how the cores are shared out.
@@ -66,11 +68,12 @@ class Plan:
         seeds: of everything random.
         num_actions: of the game; None where only the device can tell.
         parts: what plays and what learns.
-        rank, world_size: place among the processes that learn together.
+        place: among the processes that learn together.
     """
 
     asked: RunConfig
     config: RunConfig
+    share: RunConfig
     decisions: dict[str, Decision]
     device: str
     threads: Threads
@@ -78,8 +81,7 @@ class Plan:
     seeds: Seeds
     num_actions: int | None
     parts: Parts
-    rank: int = 0
-    world_size: int = 1
+    place: Place
 
     def replaced(self) -> dict[str, Decision]:
         """Decisions against what was asked for by name: this machine cannot do it."""
@@ -97,14 +99,16 @@ class Plan:
             for field, decision in self.decisions.items()
             if field in KEPT_ON_RESUME and _field(self.asked, field) == "auto"
         ]
+        if self.place.world_size > 1:
+            lines.append(f"{self.place.world_size} ranks: {self.decisions['trainer.devices'].reason}")
         return [*lines, f"chosen for this machine: {'; '.join(chosen)}"] if chosen else lines
 
     def summary(self) -> dict[str, Any]:
         """The plan for machines: what checkpoints, results and the bench keep."""
         return {
             "device": self.device,
-            "rank": self.rank,
-            "world_size": self.world_size,
+            "rank": self.place.rank,
+            "world_size": self.place.world_size,
             "learner_threads": self.learner_threads,
             "env_threads": self.threads.env,
             "parts": self.parts.names(),
@@ -157,31 +161,33 @@ def make_plan(
     kept: Mapping[str, Any] | None = None,
     attempt: int = 0,
     ending: Ending | None = None,
+    place: Place | None = None,
 ) -> Plan:
     """Decides everything about a run.
 
     Args:
         asked: the configuration.
         parts: what plays and what learns; by default ale-py's game and our network.
-        kept: choices of the checkpoint that the run goes on from, by field.
+        kept: choices that are made already, by field: in the checkpoint that the run goes on from, or by rank 0.
         attempt: differs after a resume, so that games which start anew are other ones.
         ending: when the run has to end; what takes long looks at it.
+        place: of this process among those that learn together; None: rank 0 of those that the configuration asks for.
 
     Raises:
         EndedBeforeStartError: it had to end here.
         UserError: with a sentence: this machine cannot do it, and nothing else does the same.
     """
     parts, kept = parts or Parts(), dict(kept or {})
-    accelerator = _decide_accelerator(asked)
-    device = "cpu" if accelerator.value == "cpu" else "cuda:0"
+    place = place or Place(0, asked.trainer.world_size, 0, asked.trainer.devices)
+    accelerator, device = decide_device(asked, place)
     decisions = {"trainer.accelerator": accelerator}
     backend, num_actions = _decide_backend(asked, parts, kept, ending)
     if parts.own_env is None:
         decisions["envs.backend"] = backend
     decisions["update.compile"] = _decide_compile(asked, device, kept)
     config = with_fields(asked, {field: d.value for field, d in decisions.items() if field != "trainer.accelerator"})
-    threads = plan_threads(config, usable_cores())
-    choices = _decide_update(config, parts, threads, device, kept)
+    threads = plan_threads(rank_share(config), shared_by(usable_cores(), place.local_world_size))
+    choices = _decide_update(rank_share(config), parts, threads, device, kept)
     decisions |= choices
     config = with_fields(config, {field: decision.value for field, decision in choices.items()})
     num_shards = config.update.num_shards
@@ -191,12 +197,15 @@ def make_plan(
         learner_threads, "as configured" if is_given else f"{threads.reason}; {num_shards} part(s) of a minibatch"
     )
     decisions["envs.threads"] = Decision(threads.env, "as configured" if config.envs.threads else threads.reason)
-    _check_memory(config)
+    share = rank_share(config)
+    if place.world_size > 1:
+        decisions["trainer.devices"] = Decision(asked.trainer.devices, _each_rank(share, device, place))
+    _check_memory(share, place.local_world_size)
     if num_actions is not None:
         parts.check_network(config.envs.observation_shape, num_actions)
     return Plan(
-        asked, config, decisions, device, threads, learner_threads, make_seeds(config, 0, attempt), num_actions,
-        parts,
+        asked, config, share, decisions, device, threads, learner_threads, make_seeds(share, place.rank, attempt),
+        num_actions, parts, place,
     )  # fmt: skip
 
 
@@ -214,6 +223,37 @@ def make_seeds(config: RunConfig, rank: int, attempt: int) -> Seeds:
         actors=[(draw(4, i, attempt), draw(5, i, attempt)) for i in range(config.actors.count)],
         confirmation=int(np.random.SeedSequence([config.seed, 6]).generate_state(1)[0] >> 1),
     )
+
+
+def _each_rank(share: RunConfig, device: str, place: Place) -> str:
+    """What a rank does, in words."""
+    players = "" if share.num_players == 1 else f"{share.num_players} actors with "
+    devices = "the CPU" if device == "cpu" else "a GPU of its own"
+    return (
+        f"each on {devices} of {place.world_size // place.local_world_size} machine(s), with {players}"
+        f"{share.envs.count} envs, {share.replay.capacity_env_steps:,} transitions, {share.update.batch_size} samples "
+        f"of a minibatch"
+    )
+
+
+def decide_device(config: RunConfig, place: Place) -> tuple[Decision, str]:
+    """What learns, and this rank's device, "cpu" or "cuda:<index>".
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    accelerator = _decide_accelerator(config)
+    if accelerator.value == "cpu":
+        return accelerator, "cpu"
+    there = len(gpu_names())
+    if there == 1 and place.launcher in ("slurm", "ray"):  # which may show each process its own GPU only
+        return accelerator, "cuda:0"
+    if place.local_world_size > there:
+        raise ConfigError(
+            f"trainer.devices = {place.local_world_size}, but this machine has {there} GPU(s); set it to {there}, or "
+            f"trainer.accelerator to cpu"
+        )
+    return accelerator, f"cuda:{place.local_rank}"
 
 
 def _decide_accelerator(config: RunConfig) -> Decision:
@@ -251,7 +291,7 @@ def _decide_backend(
         return decision, _count_actions(with_fields(config, {"envs.backend": decision.value}), parts)
     except EmulatorUnavailableError as error:
         if kept:
-            raise UserError(f"{error} The run that is resumed was played on our own emulator.") from error
+            raise UserError(f"{error} This run is played on our own emulator.") from error
         # ale-py's vector env plays the default variant only: no other game is put in the place of the one asked for.
         backend = "ale_vector" if envs.is_default_variant else "classic"
         decision = Decision(backend, f"ale-py plays, for our own emulator cannot be had here. {error}")
@@ -324,19 +364,25 @@ def _measure(config: RunConfig, parts: Parts, threads: Threads) -> dict[str, Dec
     }
 
 
-def _check_memory(config: RunConfig) -> None:
-    """Refuses a replay that this machine cannot hold, before anything is allocated."""
+def _check_memory(config: RunConfig, ranks: int) -> None:
+    """Refuses a replay that this machine cannot hold, before anything is allocated.
+
+    Args:
+        config: a rank's share.
+        ranks: on this machine.
+    """
     import torch
 
     settings = config.replay
     if settings.device != "cpu" and not has_cuda():
         raise ConfigError(f"replay.device = {settings.device} needs CUDA, which does not work here; set it to cpu")
-    needed = replay_bytes(config)
-    free = torch.cuda.mem_get_info()[0] if settings.device == "cuda" else free_memory_bytes()
+    is_on_gpu = settings.device == "cuda"
+    needed = replay_bytes(config) * (1 if is_on_gpu else ranks)
+    free = torch.cuda.mem_get_info()[0] if is_on_gpu else free_memory_bytes()
     if needed > free:
         raise ConfigError(
-            f"replay.capacity_env_steps = {settings.capacity_env_steps} takes {needed / 1e9:.1f} GB, but only "
-            f"{free / 1e9:.1f} GB are free; lower it"
+            f"replay.capacity_env_steps = {config.replay.capacity_env_steps * config.trainer.world_size} takes "
+            f"{needed / 1e9:.1f} GB here, but only {free / 1e9:.1f} GB are free; lower it"
         )
     if settings.device == "cuda" and config.checkpoint.save_replay and needed > free_memory_bytes():
         raise ConfigError(

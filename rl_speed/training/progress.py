@@ -172,7 +172,7 @@ class ProgressBar(Callback):
             f"{self._statistics.games_in_window} games",
             f"{self._meter.env_steps_per_second:,.0f} fps",
             f"epsilon {self._policy.epsilon:.3f}",
-            f"{self._dataset.generator.env_steps:,} env steps",
+            f"{self._dataset.env_steps:,} env steps",
         ]
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

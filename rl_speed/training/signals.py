@@ -59,6 +59,31 @@ def first_signal(on_first: Callable[[], None]) -> Iterator[dict[str, int]]:
 
 
 @contextmanager
+def interrupt_waits(ranks: int, stop: threading.Event) -> Iterator[None]:
+    """Lets Ctrl-C wait for the ranks to end together and save, where Python would raise KeyboardInterrupt at once.
+
+    A rank that leaves in the middle of a batch leaves the others without it. Handlers of the caller's stay as they are.
+
+    Args:
+        ranks: W; with one, nothing is changed.
+        stop: set by Ctrl-C.
+
+    Raises:
+        KeyboardInterrupt: at the end of the block, if there was a Ctrl-C.
+    """
+    is_pythons = threading.current_thread() is threading.main_thread() and (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if ranks == 1 or not is_pythons:
+        yield
+        return
+    with first_signal(stop.set) as received:
+        yield
+    if "signal" in received:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def stop_on_signals(stop: threading.Event) -> Iterator[dict[str, int]]:
     """Lets Ctrl-C, SIGTERM and SIGHUP end the run at the next batch; a later second one ends the program at once.
 

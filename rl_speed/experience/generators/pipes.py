@@ -44,7 +44,7 @@ def _ctrl_c_ignored() -> Iterator[None]:
 
 
 @contextmanager
-def _main_not_imported() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """A process started here does not run the caller's script again, as spawned ones do to find what is in it.
 
     A script that trains at its top level would train in every actor. Nothing of it is needed there: Parts travel whole.
@@ -139,7 +139,7 @@ class PipeTransport:
         context = mp.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=serve, args=(make_actor, there), name=f"rl_speed-actor-{index}", daemon=True)
-        with _ctrl_c_ignored(), _main_not_imported():
+        with _ctrl_c_ignored(), without_main():
             process.start()
         there.close()  # so that the end of the process is the end of the pipe
         self._processes.append(process)

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
 from rl_speed.config import StopConfig
+from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.generators.protocol import RolloutGenerator
 from rl_speed.learner.module import DQNModule
 from rl_speed.system.ending import Ending
@@ -16,14 +17,16 @@ from rl_speed.system.ending import Ending
 class StopAtLimits(Callback):
     """Ends the run at a limit of env steps, gradient steps or wall time, or when it was asked to stop.
 
+    All ranks have taken as many steps and agreed to the same wishes, so they end at the same batch.
+
     Args:
         config: the limits.
-        generator: counts env steps.
+        dataset: counts env steps.
         ending: wall time, and whether the run was asked to stop.
     """
 
-    def __init__(self, config: StopConfig, generator: RolloutGenerator, ending: Ending) -> None:
-        self._config, self._generator, self._ending = config, generator, ending
+    def __init__(self, config: StopConfig, dataset: ExperienceDataset, ending: Ending) -> None:
+        self._config, self._dataset, self._ending = config, dataset, ending
         self.reason: str | None = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -31,13 +34,12 @@ class StopAtLimits(Callback):
         config = self._config
         reason = self._ending.reason
         if reason != "interrupted":
-            if config.max_env_steps is not None and self._generator.env_steps >= config.max_env_steps:
+            if config.max_env_steps is not None and self._dataset.env_steps >= config.max_env_steps:
                 reason = "max_env_steps"
             elif config.max_gradient_steps is not None and trainer.global_step >= config.max_gradient_steps:
                 reason = "max_gradient_steps"
         self.reason = reason or self.reason
-        if trainer.strategy.reduce_boolean_decision(self.reason is not None, all=False):
-            trainer.should_stop = True
+        trainer.should_stop = trainer.should_stop or self.reason is not None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The dataset has ended: a signal or the deadline came while it waited for experience."""

@@ -10,29 +10,28 @@ from pytorch_lightning import Callback
 
 from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.records import EpisodeEnd
+from rl_speed.training.callbacks.exchange import Exchange
 from rl_speed.training.logger import run_logger
 from rl_speed.training.statistics import EpisodeStatistics
 
 
 class EpisodeCounter(Callback):
-    """Takes the games that ended since the last batch: into the statistics, and into the curves over episodes.
+    """Takes the games that were exchanged: into the statistics, and into the curves over episodes.
 
     Args:
         statistics: counts them.
-        dataset: holds the finished games.
-        elapsed_seconds: wall time of the run, earlier parts of a resumed run included.
+        dataset: counts env steps.
+        exchange: has the finished games and the run's wall time.
     """
 
-    def __init__(
-        self, statistics: EpisodeStatistics, dataset: ExperienceDataset, elapsed_seconds: Callable[[], float]
-    ) -> None:
-        self._dataset, self._elapsed_seconds = dataset, elapsed_seconds
+    def __init__(self, statistics: EpisodeStatistics, dataset: ExperienceDataset, exchange: Exchange) -> None:
+        self._dataset, self._exchange = dataset, exchange
         self.statistics = statistics
         self.newest: list[EpisodeEnd] = []
 
     def place(self) -> dict[str, float]:
         """Where the run stands: env_steps and seconds."""
-        return {"env_steps": self._dataset.env_steps, "seconds": round(self._elapsed_seconds(), 3)}
+        return {"env_steps": self._dataset.env_steps, "seconds": round(self._exchange.seconds, 3)}
 
     @property
     def state_key(self) -> str:
@@ -41,10 +40,10 @@ class EpisodeCounter(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Counts and draws."""
-        self.newest = self._dataset.take_episode_ends()
+        self.newest = self._exchange.episode_ends
         logger = run_logger(trainer)
         for end in self.newest:
-            average = self.statistics.count(end, trainer.global_step, self._elapsed_seconds())
+            average = self.statistics.count(end, trainer.global_step, self._exchange.seconds)
             if logger is not None:
                 points = {
                     "reward": end.episode_return,
@@ -82,11 +81,12 @@ class EpisodePrinter(Callback):
 class GamesRestarted(Callback):
     """Has the means of a resumed run begin anew, where its games were started anew."""
 
-    def __init__(self, counter: EpisodeCounter) -> None:
-        self._counter = counter
+    def __init__(self, exchange: Exchange, counter: EpisodeCounter) -> None:
+        self._exchange, self._counter = exchange, counter
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """After the statistics were restored; games that ended before are counted first."""
+        self._exchange.exchange()
         self._counter.on_train_batch_end(trainer)
         self._counter.newest = []
         self._counter.statistics.restart_games()

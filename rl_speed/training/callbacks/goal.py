@@ -13,6 +13,7 @@ from rl_speed.system.errors import UserError
 from rl_speed.training.callbacks.episodes import EpisodeCounter
 from rl_speed.training.checkpoint.writing import CheckpointWriter
 from rl_speed.training.confirmation import Confirmation
+from rl_speed.training.ranks.group import Ranks
 
 
 class StopAtGoal(Callback):
@@ -26,14 +27,20 @@ class StopAtGoal(Callback):
         config: the goal and its confirmation.
         counter: has counted the games of this batch.
         checkpoints: saves before the games, which take a while.
-        confirmation: plays them.
+        confirmation: plays them, on rank 0.
+        ranks: that end together.
     """
 
     def __init__(
-        self, config: StopConfig, counter: EpisodeCounter, checkpoints: CheckpointWriter, confirmation: Confirmation
+        self,
+        config: StopConfig,
+        counter: EpisodeCounter,
+        checkpoints: CheckpointWriter,
+        confirmation: Confirmation,
+        ranks: Ranks,
     ) -> None:
         self._config, self._counter = config, counter
-        self._checkpoints, self._confirmation = checkpoints, confirmation
+        self._checkpoints, self._confirmation, self._ranks = checkpoints, confirmation, ranks
         self._next_episode = 0  # of the run, from which on a confirmation may be tried
         self.reason: str | None = None
         self.confirmed: dict[str, Any] | None = None  # the games that bore the goal out
@@ -48,13 +55,10 @@ class StopAtGoal(Callback):
             )
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Looks only at finished games, on the host."""
-        counter = self._counter
-        if not counter.newest and trainer.world_size == 1:
-            return
-        statistics = counter.statistics
+        """Looks only at finished games, on the host; these are the same on all ranks."""
+        statistics = self._counter.statistics
         has_reached = statistics.has_reached_goal and statistics.episodes >= self._next_episode
-        if not trainer.strategy.reduce_boolean_decision(has_reached, all=True):
+        if not self._counter.newest or not has_reached:
             return
         assert isinstance(pl_module, DQNModule)
         self.reason = self._judge(trainer, pl_module) if self._config.confirm_episodes else "solved"
@@ -63,8 +67,9 @@ class StopAtGoal(Callback):
     def _judge(self, trainer: pl.Trainer, module: DQNModule) -> str | None:
         """Why the run ends now, if it does."""
         self._checkpoints.save(trainer)
-        games = self._confirmation.play(module.online_network, len(self.failed)) if trainer.is_global_zero else None
-        games = trainer.strategy.broadcast(games)
+        is_first = self._ranks.is_first
+        games = self._confirmation.play(module.online_network, len(self.failed)) if is_first else None
+        games = self._ranks.from_first(games)
         goal, attempts = self._config.reward, self._config.confirm_attempts
         if games is None:  # a limit or a signal: who looks for those comes next
             return None

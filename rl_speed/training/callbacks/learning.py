@@ -8,24 +8,32 @@ import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
 from rl_speed.config import UpdateConfig
-from rl_speed.experience.replay import Replay
+from rl_speed.experience.replay import Replay, mean_frame
 from rl_speed.learner.module import DQNModule
 from rl_speed.records import Batch
 from rl_speed.system.stage_timer import StageTimer
+from rl_speed.training.ranks.group import Ranks
 
 
 class InputStandardisation(Callback):
-    """Measures the mean image once the replay is prefilled, and gives it to both networks, which are QNetworks."""
+    """Measures the mean image once the replay is prefilled, and gives it to both networks, which are QNetworks.
 
-    def __init__(self, replay: Replay) -> None:
-        self._replay = replay
+    Args:
+        replay: of this rank.
+        ranks: whose replays it is the mean of.
+    """
+
+    def __init__(self, replay: Replay, ranks: Ranks) -> None:
+        self._replay, self._ranks = replay, ranks
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Before the first gradient step of the run; a resumed run has the image in its checkpoint."""
         if trainer.global_step > 0:
             return
         assert isinstance(pl_module, DQNModule)
-        mean, deviation = self._replay.mean_frame()
+        sums = self._replay.frame_sums()
+        self._ranks.sum(sums)
+        mean, deviation = mean_frame(sums)
         for network in (pl_module.online_network, pl_module.target_network):
             network.standardise_input(mean, deviation)  # type: ignore[operator]
 

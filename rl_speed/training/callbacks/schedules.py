@@ -67,7 +67,7 @@ class EpsilonDecay(Callback):
     Args:
         config: the schedule.
         prefill_env_steps: env steps before the decay begins.
-        dataset: its generator counts env steps.
+        dataset: counts env steps.
         policy: acts with epsilon.
         annealing: how far the run is on its way to the goal.
     """
@@ -89,5 +89,5 @@ class EpsilonDecay(Callback):
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Follows the schedule."""
-        epsilon = epsilon_at(self._dataset.generator.env_steps, self._prefill_env_steps, self._config)
+        epsilon = epsilon_at(self._dataset.env_steps, self._prefill_env_steps, self._config)
         self._policy.epsilon = self._annealing.between(epsilon, self._config.annealed_epsilon)

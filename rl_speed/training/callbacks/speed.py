@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric
 from torchmetrics.wrappers import Running
 
-from rl_speed.experience.generators.protocol import RolloutGenerator
+from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.training.logger import run_logger
 from rl_speed.training.speed import SpeedMeter
@@ -24,26 +24,27 @@ class SpeedLogger(Callback):
 
     Args:
         meter: measures.
-        generator: counts env steps.
+        dataset: counts env steps.
         policy: holds epsilon.
     """
 
-    def __init__(self, meter: SpeedMeter, generator: RolloutGenerator, policy: EpsilonGreedyPolicy) -> None:
-        self._meter, self._generator, self._policy = meter, generator, policy
-        self._average_loss = Running(MeanMetric(), window=LOSSES_IN_MEAN)
+    def __init__(self, meter: SpeedMeter, dataset: ExperienceDataset, policy: EpsilonGreedyPolicy) -> None:
+        self._meter, self._dataset, self._policy = meter, dataset, policy
+        # Read when this rank's window is over, and the loss is that of all ranks already.
+        self._average_loss = Running(MeanMetric(sync_on_compute=False), window=LOSSES_IN_MEAN)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The prefill begins."""
-        self._meter.start(self._generator.env_steps, trainer.global_step)
+        self._meter.start(self._dataset.env_steps, trainer.global_step)
         psutil.cpu_percent()  # the first call only sets the mark
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Before the first batch the prefill has ended."""
-        self._meter.begin_batch(self._generator.env_steps, trainer.global_step)
+        self._meter.begin_batch(self._dataset.env_steps, trainer.global_step)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Writes a point when the window is over. Only then is the loss read from the device."""
-        env_steps = self._generator.env_steps
+        env_steps = self._dataset.env_steps
         speed = self._meter.end_batch(env_steps, trainer.global_step)
         if speed is None:
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ from pytorch_lightning.plugins import TorchCheckpointIO
 from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.system.durable import sync_file, sync_folder
 from rl_speed.system.errors import CheckpointError
+from rl_speed.training.callbacks.exchange import Exchange
 from rl_speed.training.checkpoint.folders import MODEL_FILE, checkpoint_name, experience_file, list_checkpoints
 from rl_speed.training.checkpoint.random_state import random_state
 from rl_speed.training.checkpoint.reading import FORMAT, first_line
 from rl_speed.training.divergence import DivergedError, diverged, is_finite
 from rl_speed.training.plan import Plan
+from rl_speed.training.ranks.group import Ranks
 
 _REPLACED = ".replaced"
 
@@ -30,11 +31,22 @@ class PlainCheckpointIO(TorchCheckpointIO):
 
     Lightning's own goes through a file in the system's folder for temporary files, which may be full and is not
     cleared after a kill.
+
+    Attributes:
+        error: of the last save; it is not raised, because the other ranks wait for this one behind the save.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: OSError | RuntimeError | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Saves to a local path."""
-        _save(checkpoint, Path(path))
+        self.error = None
+        try:
+            _save(checkpoint, Path(path))
+        except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError of its zip writer
+            self.error = error
 
 
 def _save(content: dict[str, Any], path: Path) -> None:
@@ -44,14 +56,15 @@ def _save(content: dict[str, Any], path: Path) -> None:
 
 
 class CheckpointWriter(Callback):
-    """Saves the run every so many seconds, at its end, and when it fails.
+    """Saves the run every so many seconds, at its end, and when it fails; all ranks at the same batch.
 
     Args:
         plan: the run; it is stored in the checkpoint.
         preset: its name; likewise.
         dataset: replay and games.
         directory: where the checkpoints' folders go.
-        elapsed_seconds: wall time of the run so far.
+        exchange: has the wall time of the run.
+        ranks: each writes a file of its own into the folder.
         notify: prints a sentence for the user.
     """
 
@@ -61,13 +74,14 @@ class CheckpointWriter(Callback):
         preset: str,
         dataset: ExperienceDataset,
         directory: Path,
-        elapsed_seconds: Callable[[], float],
+        exchange: Exchange,
+        ranks: Ranks,
         notify: Callable[[str], None],
     ) -> None:
         self._plan, self._config, self._preset = plan, plan.config.checkpoint, preset
         self._dataset, self._directory = dataset, directory
-        self._elapsed_seconds, self._notify = elapsed_seconds, notify
-        self._next_save = time.monotonic() + self._config.every_seconds
+        self._exchange, self._ranks, self._notify = exchange, ranks, notify
+        self._next_save = exchange.seconds + self._config.every_seconds
         self._gradient_steps_at_start: int | None = None
         self.newest: Path | None = None
         self._saved: Path | None = None  # the newest, as long as it holds all that there is to know
@@ -85,20 +99,19 @@ class CheckpointWriter(Callback):
             "kept": self._plan.kept(),
             "parts": self._plan.parts.names(),
             "num_actions": self._plan.num_actions,
-            "elapsed_seconds": self._elapsed_seconds(),
+            "elapsed_seconds": self._exchange.elapsed_seconds(),
         }
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Saves if it is time; a failure is told and the run goes on."""
-        is_due = time.monotonic() >= self._next_save
-        if trainer.strategy.reduce_boolean_decision(is_due, all=False):
+        if self._exchange.seconds >= self._next_save:
             self.save(trainer)
-            self._next_save = time.monotonic() + self._config.every_seconds
+            self._next_save = self._exchange.seconds + self._config.every_seconds
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Notes where this part of the run begins: what failed before its first step has nothing to save."""
         self._gradient_steps_at_start = trainer.global_step
-        if trainer.is_global_zero and self._directory.is_dir():
+        if self._ranks.is_first and self._directory.is_dir():
             self._tidy(trainer.global_step)
 
     def _tidy(self, gradient_steps: int) -> None:
@@ -120,7 +133,12 @@ class CheckpointWriter(Callback):
         self.save(trainer)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Saves what there is, if the run got anywhere; the exception itself goes on."""
+        """Saves what there is, if the run got anywhere; the exception itself goes on.
+
+        Not with several ranks: nobody knows where the others are.
+        """
+        if self._ranks.size > 1:
+            return
         if self._gradient_steps_at_start is None or trainer.global_step <= self._gradient_steps_at_start:
             return
         if isinstance(exception, DivergedError):
@@ -147,38 +165,61 @@ class CheckpointWriter(Callback):
         if not is_finite(trainer):
             raise diverged("a weight", trainer.global_step, self._plan.config.update)
         try:
-            if trainer.is_global_zero:
-                shutil.rmtree(temporary, ignore_errors=True)
-                temporary.mkdir(parents=True)
-            trainer.strategy.barrier("checkpoint folder")
-            trainer.save_checkpoint(temporary / MODEL_FILE)
-            self._save_experience(temporary / experience_file(trainer.global_rank))
-            trainer.strategy.barrier("checkpoint written")
-            if trainer.is_global_zero:
-                sync_folder(temporary)
-                replaced = final.with_name(f".{name}{_REPLACED}")
-                if final.exists():
-                    final.rename(replaced)
-                temporary.rename(final)
-                sync_folder(self._directory)  # before an older one is removed
-                shutil.rmtree(replaced, ignore_errors=True)
-                for path in list_checkpoints(self._directory)[self._config.keep :]:
-                    _remove(path)
-        except (OSError, RuntimeError) as error:
-            # torch reports a full disk as a RuntimeError of its zip writer.
-            shutil.rmtree(temporary, ignore_errors=True)
-            older = list_checkpoints(self._directory)
-            kept = f"the older {older[0]} is kept" if older else "there is no older one"
-            self.error = CheckpointError(
-                f"checkpoint {final} could not be written ({first_line(error)}); make room or set "
-                f"logging.directory to another disk; {kept}"
+            # Each step on all ranks, or on none of them.
+            problem = (
+                self._everywhere(lambda: self._make_folder(temporary))
+                or self._everywhere(lambda: self._fill(trainer, temporary))
+                or self._everywhere(lambda: self._give_name(temporary, final))
             )
-            self._notify(str(self.error))
-            return
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        self.newest, self._saved, self.error = final, final, None
+        if problem is None:
+            self.newest, self._saved, self.error = final, final, None
+            return
+        if self._ranks.is_first:
+            shutil.rmtree(temporary, ignore_errors=True)
+        older = list_checkpoints(self._directory)
+        kept = f"the older {older[0]} is kept" if older else "there is no older one"
+        self.error = CheckpointError(
+            f"checkpoint {final} could not be written ({problem}); make room or set logging.directory to another disk; "
+            f"{kept}"
+        )
+        self._notify(str(self.error))
+
+    def _everywhere(self, step: Callable[[], None]) -> str | None:
+        """Takes a step; what went wrong on the first rank on which something did, None if all was well."""
+        problem = None
+        try:
+            step()
+        except (OSError, RuntimeError) as error:
+            problem = first_line(error)
+        return next((text for text in self._ranks.gather_values(problem) if text is not None), None)
+
+    def _make_folder(self, temporary: Path) -> None:
+        if self._ranks.is_first:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+
+    def _fill(self, trainer: pl.Trainer, temporary: Path) -> None:
+        trainer.save_checkpoint(temporary / MODEL_FILE)
+        io = trainer.strategy.checkpoint_io
+        if isinstance(io, PlainCheckpointIO) and io.error is not None:
+            raise io.error
+        self._save_experience(temporary / experience_file(self._ranks.place.rank))
+
+    def _give_name(self, temporary: Path, final: Path) -> None:
+        if not self._ranks.is_first:
+            return
+        sync_folder(temporary)
+        replaced = final.with_name(f".{final.name}{_REPLACED}")
+        if final.exists():
+            final.rename(replaced)
+        temporary.rename(final)
+        sync_folder(self._directory)  # before an older one is removed
+        shutil.rmtree(replaced, ignore_errors=True)
+        for path in list_checkpoints(self._directory)[self._config.keep :]:
+            _remove(path)
 
     def _save_experience(self, path: Path) -> None:
         dataset = self._dataset

@@ -1,0 +1,165 @@
+"""Brings the ranks of a run together: starts those of this machine, and waits for all to be there."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+from typing import Any, cast
+
+from torch import distributed
+
+from rl_speed.system.ending import Ending
+from rl_speed.system.errors import ConfigError, EndedBeforeStartError, RankError, UserError
+from rl_speed.training.ranks.group import JoinedRanks, Ranks
+from rl_speed.training.ranks.place import Place, main_address
+from rl_speed.training.ranks.processes import RankProcesses
+from rl_speed.training.ranks.watch import Watch, accept, connect, listen
+
+_POLL_SECONDS = 0.05
+_CONNECT_SECONDS = 30.0  # for what takes milliseconds, once all ranks are there
+
+StartOthers = Callable[[int], RankProcesses]
+
+
+class MeetingPoint:
+    """Where ranks find each other: a store of torch's, hosted by rank 0 or by torchrun.
+
+    Args:
+        place: of this process.
+        seconds: how long rank 0 may take to appear.
+        port: of rank 0's store on this machine, for a rank that rank 0 has started.
+        host: of rank 0, where the launcher does not say it in the environment.
+
+    Raises:
+        ConfigError: nobody is there.
+    """
+
+    def __init__(self, place: Place, seconds: float, port: int = 0, host: str | None = None) -> None:
+        self.place = place
+        wait, torch_distributed = timedelta(seconds=seconds), cast("Any", distributed)
+        self.host, self.port = host or "127.0.0.1", port
+        try:
+            if place.launcher == "torchrun":
+                self.host = main_address(place)[0]
+                self.store: Any = next(
+                    torch_distributed.rendezvous("env://", place.rank, place.world_size, timeout=wait)
+                )[0]
+                return
+            if place.launcher == "slurm":
+                self.host, self.port = main_address(place)
+            self.store = torch_distributed.TCPStore(
+                self.host, self.port, place.world_size, place.is_first, wait, wait_for_workers=False
+            )
+            self.port = self.store.port
+        except (RuntimeError, ValueError, OSError) as error:
+            raise ConfigError(
+                f"rank {place.rank} cannot reach rank 0 at {self.host}:{self.port} within trainer.timeout_seconds = "
+                f"{seconds:g} ({' '.join(str(error).split())[:120]}); check that all {place.world_size} processes were "
+                f"started, and that this address can be reached from every machine"
+            ) from None
+
+
+@contextmanager
+def joined(
+    place: Place, device: str, ending: Ending, seconds: float, point: MeetingPoint, start_others: StartOthers | None
+) -> Iterator[Ranks]:
+    """All ranks of a run, together for the block.
+
+    Args:
+        place: of this process.
+        device: of its network.
+        ending: of this process; it hears of others' wishes and losses.
+        seconds: how long the others may take to come.
+        point: where they meet.
+        start_others: starts the other ranks of this machine, given the port of the meeting point.
+
+    Raises:
+        ConfigError: not all have come.
+        RankError: one has gone again.
+    """
+    with ExitStack() as stack:
+        processes = None
+        if start_others is not None:
+            processes = start_others(point.port)
+            stack.callback(processes.close)
+        connections = _connections(place, point, processes, ending, seconds)
+        watch = Watch(place.rank, connections, ending)
+        stack.callback(watch.close)
+
+        def why_lost() -> Exception | None:
+            return watch.why_lost()
+
+        ranks = _Watched(place, point.store, device, why_lost, watch)
+        stack.callback(ranks.close)
+        try:
+            yield ranks
+            with suppress(RankError, UserError):  # nothing is left to be lost
+                ranks.barrier()
+        except (UserError, RankError) as error:
+            if not ending.is_rank_lost:
+                ranks.fail(str(error), isinstance(error, UserError))
+            raise
+        except BaseException as error:
+            ranks.fail(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, False)
+            raise
+
+
+class _Watched(JoinedRanks):
+    """Joined ranks whose lives are watched."""
+
+    def __init__(
+        self, place: Place, store: Any, device: str, why_lost: Callable[[], Exception | None], watch: Watch
+    ) -> None:
+        super().__init__(place, store, device, why_lost)
+        self._watch = watch
+
+    def fail(self, sentence: str, is_users: bool) -> None:
+        """See Ranks."""
+        first_line = sentence.splitlines()[0] if sentence else ""
+        self._watch.send({"lost": f"rank {self.place.rank} has ended: {first_line}", "is_users": is_users})
+
+
+def _connections(
+    place: Place, point: MeetingPoint, processes: RankProcesses | None, ending: Ending, seconds: float
+) -> dict[int, socket.socket]:
+    """The watch's connections, once all ranks are there."""
+    store, server = point.store, None
+    if place.is_first:
+        server = listen(point.host)
+        store.set("watch", f"{point.host}:{server.getsockname()[1]}")
+    store.add("present", 1)
+    with suppress(AttributeError) if server is None else server:
+        _wait_for_all(place, store, processes, ending, seconds)
+        try:
+            if server is not None:
+                return accept(server, place.world_size, _CONNECT_SECONDS)
+            host, _, port = store.get("watch").decode().rpartition(":")
+            return connect((host, int(port)), place.rank, _CONNECT_SECONDS)
+        except OSError as error:
+            raise ConfigError(
+                f"rank {place.rank} and rank 0 cannot reach each other ({error}); check names and firewalls of the "
+                f"machines"
+            ) from None
+
+
+def _wait_for_all(place: Place, store: Any, processes: RankProcesses | None, ending: Ending, seconds: float) -> None:
+    """Waits until every rank has said that it is there."""
+    deadline = time.monotonic() + seconds
+    try:
+        while (present := store.add("present", 0)) < place.world_size:
+            if processes is not None:
+                processes.check()
+            if ending.wish is not None:
+                raise EndedBeforeStartError(ending.wish, "it waited for the other ranks")
+            if time.monotonic() > deadline:
+                raise ConfigError(
+                    f"only {present} of {place.world_size} ranks have come within trainer.timeout_seconds = "
+                    f"{seconds:g}; check that all were started with the same trainer.devices and trainer.num_nodes, "
+                    f"or raise it"
+                )
+            time.sleep(_POLL_SECONDS)
+    except RuntimeError as error:  # torch's store: its host is gone
+        raise RankError(f"rank 0 is gone, so rank {place.rank} ends ({' '.join(str(error).split())[:120]})") from None
