@@ -21,7 +21,7 @@ from rich.table import Table
 
 from rl_speed.bench.commands import bench_app
 from rl_speed.emulator.commands import emulator_app
-from rl_speed.system.errors import ActorError, ConfigError, EndedBeforeStartError, UserError
+from rl_speed.system.errors import ActorError, ConfigError, EndedBeforeStartError, RankError, UserError
 from rl_speed.system.json_file import check_json_path, write_json
 from rl_speed.system.output import make_streams_patient
 
@@ -254,7 +254,7 @@ def main() -> None:
     except UserError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(2)
-    except ActorError as error:
+    except (ActorError, RankError) as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(1)
 

@@ -382,7 +382,7 @@ def _check_memory(config: RunConfig, ranks: int) -> None:
     if needed > free:
         raise ConfigError(
             f"replay.capacity_env_steps = {config.replay.capacity_env_steps * config.trainer.world_size} takes "
-            f"{needed / 1e9:.1f} GB here, but only {free / 1e9:.1f} GB are free; lower it"
+            f"{needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free; lower it"
         )
     if settings.device == "cuda" and config.checkpoint.save_replay and needed > free_memory_bytes():
         raise ConfigError(

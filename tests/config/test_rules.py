@@ -152,7 +152,47 @@ CASES = {
             )
         ],
     ),
-    rules.one_device: ([{}], [({"trainer": {"devices": 2}}, ["trainer.devices = 2", "set it to 1"])]),
+    rules.ranks_divide_the_work: (
+        [
+            {},
+            {"trainer": {"devices": 4}, "envs": {"count": 8}},
+            {"trainer": {"devices": 2, "num_nodes": 2}, "actors": {"kind": "subprocess", "count": 8}},
+            # Fewer actors than ranks: each has one, and the envs are dealt out.
+            {"trainer": {"devices": 4}, "envs": {"count": 2}, "actors": {"kind": "subprocess", "count": 2}},
+        ],
+        [
+            (
+                {"trainer": {"devices": 3}, "envs": {"count": 3}},
+                ["update.batch_size = 32", "3 ranks", "trainer.devices = 3", "set it to 33"],
+            ),
+            ({"trainer": {"devices": 2}}, ["envs.count = 1", "2 ranks", "set it to 2"]),
+            (
+                {"trainer": {"devices": 2}, "actors": {"kind": "subprocess", "count": 3}},
+                ["actors.count = 3", "2 ranks", "set it to 4"],
+            ),
+            (
+                {"trainer": {"devices": 2}, "actors": {"kind": "subprocess", "count": 2, "free_running": True}},
+                ["actors.free_running = true", "set it to false"],
+            ),
+        ],
+    ),
+    rules.every_rank_keeps_the_rules: (
+        [{"trainer": {"devices": 2}, "envs": {"count": 2}, "update": {"shards": 16}}],
+        [
+            (
+                {"trainer": {"devices": 2}, "envs": {"count": 2}, "update": {"shards": 32}},
+                ["of each of 2 ranks", "update.shards = 32", "update.batch_size = 16"],
+            ),
+            (
+                {
+                    "trainer": {"devices": 2},
+                    "envs": {"count": 2},
+                    "actors": {"kind": "subprocess", "count": 2, "networks": 2},
+                },
+                ["of each of 2 ranks", "actors.networks = 2", "actors.count = 1"],
+            ),
+        ],
+    ),
     rules.cuda_games_stay_with_the_learner: (
         [
             {"envs": {"backend": "cuda"}},

@@ -5,7 +5,7 @@ import torch
 
 from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.policy import EpsilonGreedyPolicy
-from rl_speed.experience.replay import Replay, ReplaySettings, _interleaved
+from rl_speed.experience.replay import Replay, ReplaySettings, _interleaved, mean_frame
 from rl_speed.system.stage_timer import StageTimer
 from tests.conftest import CountingEnv
 
@@ -178,7 +178,7 @@ def test_a_ring_of_another_shape_is_refused(tiny_config):
 def test_mean_frame_equals_torchs_mean(tiny_config):
     replay = make_replay(100, 2)
     fill(tiny_config(envs={"frame_stack": 3}), CountingEnv([10, 10]), 90, replay)
-    mean, deviation = replay.mean_frame()
+    mean, deviation = mean_frame(replay.frame_sums())
     stored = replay._frame[:90].double()
     assert torch.allclose(mean.double(), stored.mean((0, 1)), atol=1e-4)
     assert deviation == pytest.approx(float((stored - stored.mean((0, 1))).square().mean().sqrt()), rel=1e-6)

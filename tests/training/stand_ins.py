@@ -10,14 +10,9 @@ from rl_speed.training.statistics import EpisodeStatistics
 
 
 def fake_trainer(global_step=0):
-    strategy = SimpleNamespace(
-        reduce_boolean_decision=lambda decision, all=True: decision, broadcast=lambda value: value
-    )
     return SimpleNamespace(
         global_step=global_step,
         should_stop=False,
-        strategy=strategy,
-        world_size=1,
         logger=None,
         global_rank=0,
         is_global_zero=True,
@@ -27,9 +22,9 @@ def fake_trainer(global_step=0):
 def fake_dataset(env_steps=0, ends=()):
     pending = list(ends)
 
-    def take():
-        taken = pending[:]
-        pending.clear()
+    def take(most=None):
+        taken = pending[:most]
+        del pending[:most]
         return taken
 
     return SimpleNamespace(generator=SimpleNamespace(env_steps=env_steps), env_steps=env_steps, take_episode_ends=take)
@@ -39,8 +34,12 @@ def make_statistics(window=4, envs=2, reward=19.5):
     return EpisodeStatistics(StopConfig(window_episodes=window, reward=reward), envs)
 
 
+def fake_exchange(ends=(), seconds=12.5):
+    return SimpleNamespace(episode_ends=list(ends), seconds=seconds, elapsed_seconds=lambda: seconds)
+
+
 def make_counter(statistics, dataset):
-    return EpisodeCounter(statistics, dataset, elapsed_seconds=lambda: 12.5)
+    return EpisodeCounter(statistics, dataset, fake_exchange(dataset.take_episode_ends()))
 
 
 def make_decay(config, dataset, policy, annealing):

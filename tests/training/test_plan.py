@@ -133,7 +133,7 @@ def test_a_cache_that_may_not_hold_programs_is_the_same_case(monkeypatch, probed
 
 
 def test_a_resumed_run_of_our_emulator_is_not_played_by_another(no_compiler):
-    with pytest.raises(UserError, match="was played on our own emulator"):
+    with pytest.raises(UserError, match="is played on our own emulator"):
         make_plan(load_config("fast_cpu"), kept={"envs.backend": "native"})
 
 
@@ -196,6 +196,7 @@ def test_a_gpu_that_is_asked_for_is_not_taken_for_a_replacement(monkeypatch):
     monkeypatch.setattr(module, "has_cuda", lambda: True)
     monkeypatch.setattr(module, "_cuda_precision", lambda: {"update.precision": "bf16"})
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (10**12, 10**12))
+    monkeypatch.setattr(module, "gpu_names", lambda: ["a GPU"])
     plan = make_plan(load_config("fast_gpu", ["envs.backend=ale_vector"]))
     assert (plan.device, plan.config.update.precision, plan.config.update.shards) == ("cuda:0", "bf16", 1)
     assert plan.replaced() == {}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +15,7 @@ import torch.multiprocessing as mp
 
 from rl_speed.experience.generators.protocol import Actor, Answer, Order
 from rl_speed.system.errors import ActorError, ActorGoneError, UserError
+from rl_speed.system.group_signals import answer_signals, held_signals
 from rl_speed.system.output import make_streams_patient
 
 FAREWELL_SECONDS = 2.0
@@ -28,19 +27,6 @@ MAX_UNOBSERVED_SECONDS = 1.0
 class _Failure:
     traceback: str
     sentence: str | None  # for the user, who can put it right
-
-
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """A process started here ignores Ctrl-C from its first instruction on, before it can say so itself."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -65,8 +51,7 @@ def serve(make_actor: Callable[[], Actor], connection: Connection) -> None:
     Ends when it receives None or when the parent is gone. An exception is sent to the parent as text; a UserError comes
     out there as one.
     """
-    # Ctrl-C reaches the whole process group; the learner decides what happens to its actors.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answer_signals(None)  # the learner decides what happens to its actors
     make_streams_patient()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the learner is gone
         try:
@@ -139,7 +124,7 @@ class PipeTransport:
         context = mp.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=serve, args=(make_actor, there), name=f"rl_speed-actor-{index}", daemon=True)
-        with _ctrl_c_ignored(), without_main():
+        with held_signals(), without_main():
             process.start()
         there.close()  # so that the end of the process is the end of the pipe
         self._processes.append(process)

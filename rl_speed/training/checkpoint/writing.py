@@ -81,7 +81,7 @@ class CheckpointWriter(Callback):
         self._plan, self._config, self._preset = plan, plan.config.checkpoint, preset
         self._dataset, self._directory = dataset, directory
         self._exchange, self._ranks, self._notify = exchange, ranks, notify
-        self._next_save = exchange.seconds + self._config.every_seconds
+        self._next_save = 0.0
         self._gradient_steps_at_start: int | None = None
         self.newest: Path | None = None
         self._saved: Path | None = None  # the newest, as long as it holds all that there is to know
@@ -111,6 +111,7 @@ class CheckpointWriter(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Notes where this part of the run begins: what failed before its first step has nothing to save."""
         self._gradient_steps_at_start = trainer.global_step
+        self._next_save = self._exchange.seconds + self._config.every_seconds  # by the clock that all ranks have
         if self._ranks.is_first and self._directory.is_dir():
             self._tidy(trainer.global_step)
 

@@ -86,6 +86,8 @@ def joined(
             processes = start_others(point.port)
             stack.callback(processes.close)
         connections = _connections(place, point, processes, ending, seconds)
+        if processes is not None:
+            processes.have_begun = True
         watch = Watch(place.rank, connections, ending)
         stack.callback(watch.close)
 

@@ -7,7 +7,6 @@ would start the script once for each rank), so this works from a notebook and fr
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -19,10 +18,10 @@ import torch.multiprocessing as mp
 
 from rl_speed.experience.generators.pipes import without_main
 from rl_speed.system.errors import RankError
+from rl_speed.system.group_signals import answer_signals, held_signals
 from rl_speed.system.output import make_streams_patient
 
 FAREWELL_SECONDS = 20.0  # a rank may have to end actors and games
-KILL_SECONDS = 3.0
 
 
 class RankProcesses:
@@ -34,12 +33,13 @@ class RankProcesses:
 
     def __init__(self, targets: list[Callable[[threading.Event], None]]) -> None:
         context = mp.get_context("spawn")
+        self.have_begun = False  # set by the caller: before, nothing is lost with them
         self._processes: list[Any] = []
         try:
             for rank, target in enumerate(targets, 1):
                 # No daemon: those may not start actors. They leave when this process is gone, see `_serve`.
                 process = context.Process(target=_serve, args=(target,), name=f"rl_speed-rank-{rank}")
-                with without_main():
+                with held_signals(), without_main():
                     process.start()
                 self._processes.append(process)
         except BaseException:
@@ -59,17 +59,14 @@ class RankProcesses:
 
     def close(self) -> None:
         """Waits for the ranks to leave, then ends them; may be called twice."""
-        deadline = time.monotonic() + FAREWELL_SECONDS
+        deadline = time.monotonic() + (FAREWELL_SECONDS if self.have_begun else 0.0)
         for process in self._processes:
             process.join(max(0.0, deadline - time.monotonic()))
         for process in self._processes:
             if process.is_alive():
-                process.terminate()
-        for process in self._processes:
-            process.join(KILL_SECONDS)
-            if process.is_alive():
                 process.kill()
-                process.join()
+        for process in self._processes:
+            process.join()
             process.close()
         self._processes = []
 
@@ -86,10 +83,7 @@ def _serve(target: Callable[[threading.Event], None]) -> None:
     def wish(number: int, frame: Any) -> None:
         stop.set()
 
-    # Ctrl-C reaches every process of a terminal's group; a signal to this one alone is passed on to rank 0.
-    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if signal.getsignal(number) is not signal.SIG_IGN or number != getattr(signal, "SIGHUP", None):
-            signal.signal(number, wish)
+    answer_signals(wish)  # passed on to rank 0, for a signal may be for this process alone
     _leave_with_parent()
     target(stop)
 

@@ -14,12 +14,12 @@ from rl_speed.training.checkpoint.folders import list_checkpoints
 from rl_speed.training.checkpoint.reading import read_model
 from rl_speed.training.divergence import DivergedError, is_finite
 from tests.conftest import TINY, make_module
-from tests.training.stand_ins import fake_trainer
+from tests.training.stand_ins import fake_exchange, fake_trainer
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_one_loss_of_several_is_enough(tiny_config, value):
-    watcher, trainer = EndDiverged(tiny_config().update, 2.0), fake_trainer(7)
+    watcher, trainer = EndDiverged(tiny_config().update, 2.0, fake_exchange()), fake_trainer(7)
     watcher.on_train_batch_end(trainer, None, {"loss": torch.tensor([1.0, 2.0])})
     with pytest.raises(DivergedError, match=rf"{value}.* 7 gradient steps.*update\.learning_rate = 0\.0001"):
         watcher.on_train_batch_end(trainer, None, {"loss": torch.tensor([1.0, value])})

@@ -9,6 +9,7 @@ from rl_speed.config import StopConfig
 from rl_speed.system.errors import UserError
 from rl_speed.training.callbacks.goal import StopAtGoal
 from rl_speed.training.checkpoint.reading import read_model
+from rl_speed.training.ranks.group import Ranks
 from tests.conftest import TINY, make_module
 from tests.training.stand_ins import end, fake_dataset, fake_trainer, make_counter, make_statistics
 
@@ -39,11 +40,15 @@ def judged(tiny_config):
         counter = make_counter(make_statistics(2, 1, config.reward), fake_dataset(700, []))
         saves = []
         goal = StopAtGoal(
-            config, counter, SimpleNamespace(save=saves.append, forget_newest=lambda: saves.append(None)), games
+            config,
+            counter,
+            SimpleNamespace(save=saves.append, forget_newest=lambda: saves.append(None)),
+            games,
+            Ranks(),
         )
         trainer, module = fake_trainer(), make_module(tiny_config())
         for value in returns:
-            counter._dataset = fake_dataset(700, [end(value)])
+            counter._exchange.episode_ends = [end(value)]
             counter.on_train_batch_end(trainer)
             goal.on_train_batch_end(trainer, module)
         return goal, trainer, saves

@@ -1,0 +1,303 @@
+"""Whole runs of several ranks: they stay one network, resume, end together and leave nothing behind."""
+
+import io
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import torch
+from rich.console import Console
+
+import rl_speed
+from rl_speed.config import merge, validate
+from rl_speed.system.errors import RankError, UserError
+from rl_speed.training.checkpoint.folders import find_last
+from rl_speed.training.checkpoint.reading import read_experience, read_model
+from rl_speed.training.checkpoint.resuming import resume_config
+from rl_speed.training.fit import fit
+from tests.command_line import (
+    ENDLESS,
+    HANG_SECONDS,
+    ROOT,
+    assert_all_end,
+    assert_no_leftovers,
+    checkpoints,
+    children,
+    shared_blocks,
+    start,
+    wait_for_checkpoint,
+)
+from tests.corridor import Corridor
+from tests.test_learning import EVERYTHING, RUN, merged
+from tests.test_resume import assert_equal, run
+from tests.training.ranks.together import free_port, run_script
+
+TWO = {"trainer": {"devices": 2}, "envs": {"count": 4}}
+
+# What each rank of a launcher's does: trains, and keeps its own networks and counters.
+LEARN = """
+import json, sys, torch, rl_speed
+from pytorch_lightning import Callback
+from tests.corridor import Corridor
+
+class Keep(Callback):
+    def on_train_end(self, trainer, module):
+        torch.save({"weights": module.state_dict(), "steps": trainer.global_step}, f"rank{trainer.global_rank}.pt")
+
+content = json.loads(CONTENT)
+if __name__ == "__main__":
+    result = rl_speed.train("baseline", content, seed=1, env=Corridor, callbacks=[Keep()])
+    print(json.dumps([result.stop_reason, result.gradient_steps, result.env_steps]))
+"""
+
+
+def learn(directory, size, *changes):
+    content = merged(RUN, {"trainer": {"accelerator": "cpu", "devices": size}})
+    for change in (*changes, {"logging": {"directory": str(directory / "logs")}}):
+        content = merged(content, change)
+    outputs = run_script(f"CONTENT = {json.dumps(json.dumps(content))}\n{LEARN}", size, directory)
+    kept = [torch.load(directory / f"rank{rank}.pt") for rank in range(size)]
+    return [json.loads(output.splitlines()[-1]) for output in outputs], kept
+
+
+@pytest.mark.parametrize(
+    ("size", "change"),
+    [
+        pytest.param(2, EVERYTHING, id="two"),
+        pytest.param(4, {}, id="four", marks=pytest.mark.slow),
+        pytest.param(
+            2,
+            merged(EVERYTHING, {"actors": {"kind": "subprocess", "rollout_env_steps": 2}, "update": {"shards": 2}}),
+            id="actors-and-shards",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            2,
+            {"update": {"anneal_gradient_steps": 0, "anneal_returns": [0.2, 0.9], "target_sync_rate": 0.05}},
+            id="returns-anneal-and-soft-target",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(2, {"update": {"compile": True}}, id="compiled", marks=pytest.mark.slow),
+    ],
+)
+def test_all_ranks_have_one_network_to_the_bit_and_it_learns(tmp_path, size, change):
+    told, kept = learn(tmp_path, size, change)
+    assert told == [told[0]] * size  # they stop at the same batch, and count the same
+    assert told[0][:2] == ["max_gradient_steps", 800]
+    for rank in kept[1:]:
+        assert_equal(rank, kept[0])
+    assert any("target_network" in name for name in kept[0]["weights"])
+    checkpoint = find_last(tmp_path / "logs")
+    assert_equal(dict(read_model(checkpoint)["state_dict"]), dict(kept[0]["weights"]))
+    games = [read_experience(checkpoint, rank)["replay"]["ring"]["action"] for rank in range(size)]
+    assert not torch.equal(games[0], games[1])  # each plays its own
+    assert rl_speed.evaluate(checkpoint, episodes=64, epsilon=0.02, env=Corridor).mean > 0.85
+    assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["version_0"]
+
+
+def go_on(directory, gradient_steps, devices):
+    console = io.StringIO()
+    request = resume_config(
+        find_last(directory), [f"trainer.devices={devices}", f"stop.max_gradient_steps={gradient_steps}"], None
+    )
+    return fit(request, Console(file=console, width=500)), console.getvalue()
+
+
+@pytest.mark.slow
+def test_a_resumed_run_of_as_many_ranks_equals_an_uninterrupted_one(tmp_path):
+    run(tmp_path / "whole", 60, **TWO)
+    run(tmp_path / "parts", 26, **TWO)
+    go_on(tmp_path / "parts", 60, 2)
+    expected, found = (find_last(tmp_path / name) for name in ("whole", "parts"))
+    assert expected.name == found.name == "gradient_steps=000000060"
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        assert_equal(read_model(expected)[key], read_model(found)[key], key)
+    for rank in (0, 1):
+        assert_equal(read_experience(expected, rank), read_experience(found, rank), f"rank {rank}")
+    states = [read_model(folder)["callbacks"]["EpisodeStatistics"] for folder in (expected, found)]
+    for state in states:
+        for clock in state["clocks"].values():
+            (clock or {}).pop("seconds", None)
+    assert_equal(*states)
+    assert states[0]["episodes"] >= 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize("save_replay", [True, False])
+def test_another_number_of_ranks_deals_the_replay_out_anew(tmp_path, before, after, save_replay):
+    changes = {"envs": {"count": 4}, "trainer": {"devices": before}, "checkpoint": {"save_replay": save_replay}}
+    first = run(tmp_path, 20, **changes)
+    old = find_last(tmp_path)
+    optimizer, rings = read_model(old)["optimizer_states"], [read_experience(old, r)["replay"] for r in range(before)]
+    second, told = go_on(tmp_path, 20, after)  # nothing is left to do: what was read is written again
+    assert f"the checkpoint is of {before} rank(s) and {after} go on" in told
+    assert ("its replay is dealt out anew" in told) is save_replay
+    assert ("the replay is filled anew" in told) is not save_replay
+    new = find_last(tmp_path)
+    assert_equal(read_model(new)["optimizer_states"][0]["param_groups"], optimizer[0]["param_groups"])
+    assert second.result["gradient_steps"] >= first.result["gradient_steps"] == 20
+    assert second.result["episodes"] >= first.result["episodes"]
+    if save_replay:
+        now = [read_experience(new, rank)["replay"]["ring"] for rank in range(after)]
+        rows = len(rings[0]["ring"]["frame"])
+        frames = [
+            torch.cat([ring["frame"][:rows] for ring in rings_], 1) for rings_ in ([r["ring"] for r in rings], now)
+        ]
+        assert torch.equal(*frames)
+    longer, _ = go_on(tmp_path, 60, after)
+    assert longer.result["gradient_steps"] == 60
+    played = longer.result["env_steps"] - first.result["env_steps"]
+    # 2.5 env steps per gradient step, but for one prefill more where the replay was not saved.
+    assert played == pytest.approx(100 + (0 if save_replay else 90), abs=20)
+
+
+RANKS = ENDLESS.replace("count: 2", "count: 4")
+
+
+def ranks_of(process):
+    """The processes of ranks 1 and on, which rank 0 has started."""
+    started = psutil.Process(process.pid).children()
+    return [child for child in started if "spawn_main" in " ".join(child.cmdline())]
+
+
+def ended(process, number):
+    output, _ = process.communicate(timeout=HANG_SECONDS)
+    assert "Traceback" not in output
+    assert process.returncode == number, output
+    return output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("actors", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_saves_once_and_leaves_no_process(tmp_path, actors, number):
+    text = RANKS + "trainer: {devices: 2}\n"
+    if actors:
+        text += "actors: {kind: subprocess, count: 2, rollout_env_steps: 2}\n"
+    before = shared_blocks()
+    process = start(tmp_path, text)
+    wait_for_checkpoint(tmp_path, process)
+    others = children(process)
+    os.killpg(process.pid, number)
+    output = ended(process, 128 + number)
+    assert output.count("NOT SOLVED (interrupted)") == 1
+    assert_no_leftovers(tmp_path, others, before)
+    result = json.loads((tmp_path / "lightning_logs/version_0/result.json").read_text())
+    newest = find_last(tmp_path / "lightning_logs")
+    assert newest.name == f"gradient_steps={result['gradient_steps']:09d}"
+    assert [read_experience(newest, rank)["dataset"]["gradient_steps"] for rank in (0, 1)] == [
+        result["gradient_steps"]
+    ] * 2
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_rank_ends_all_and_saves(tmp_path):
+    process = start(tmp_path, RANKS + "trainer: {devices: 4}\n")
+    wait_for_checkpoint(tmp_path, process)
+    others, ranks = children(process), ranks_of(process)
+    assert len(ranks) == 3
+    ranks[1].terminate()
+    assert "NOT SOLVED (interrupted)" in ended(process, 0)
+    assert_all_end(others)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("actors", [False, True])
+def test_kills_at_random_moments_lose_no_checkpoint_and_leave_no_process(tmp_path, actors):
+    draw = random.Random(7 + actors)
+    text = RANKS + "trainer: {devices: 2}\n"
+    if actors:
+        text += "actors: {kind: subprocess, count: 2, rollout_env_steps: 2}\n"
+    before, resume = shared_blocks(), []
+    for trial in range(int(os.environ.get("RL_SPEED_KILLS", "3"))):
+        process = start(tmp_path, text, *resume)
+        known = {path.name for path in checkpoints(tmp_path)}
+        deadline = time.monotonic() + HANG_SECONDS
+        while not {path.name for path in checkpoints(tmp_path)} - known:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(draw.uniform(0.0, 1.5))
+        others, ranks = children(process), ranks_of(process)
+        is_first = draw.random() < 0.5
+        moment = time.monotonic()
+        (process if is_first else ranks[0]).kill()
+        output = ended(process, -signal.SIGKILL if is_first else 1)
+        gone, alive = psutil.wait_procs(others, timeout=30)
+        assert not alive
+        assert time.monotonic() - moment < 30
+        if not is_first:
+            assert len(re.findall(r"^Error: ", output, re.M)) == 1
+            assert re.search(r"Error: rank 1 is gone .*; go on with --resume ", output)
+        newest = checkpoints(tmp_path)[0]
+        for rank in (0, 1):
+            read_experience(newest, rank)
+        resume = ["--resume", "last"]
+        (tmp_path / "run.yaml").unlink()
+        start_text = text
+        assert start_text
+        if trial == 0:
+            assert newest.name > "gradient_steps=000000000"
+    assert_no_leftovers(tmp_path / "none", [], before)
+
+
+@pytest.mark.slow
+def test_two_agents_of_torchrun_are_two_machines(tmp_path):
+    port = free_port()
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
+        "--rdzv-backend", "static", "--master-addr", "127.0.0.1", "--master-port", str(port),
+    ]  # fmt: skip
+    run_ = [
+        str(ROOT / "cli.py"), "train", "--config", "smoke", "--set", "trainer.num_nodes=2",
+        "--set", "stop.max_gradient_steps=100",
+    ]  # fmt: skip
+    agents = [
+        subprocess.Popen(
+            [*command, "--node-rank", str(node), *run_], cwd=tmp_path, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        for node in range(2)
+    ]  # fmt: skip
+    outputs = [agent.communicate(timeout=HANG_SECONDS)[0] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], outputs
+    assert "NOT SOLVED (max_gradient_steps)" in outputs[0]
+    assert "2 machine(s)" in outputs[0]
+    assert "logs:" not in outputs[1]
+    newest = find_last(tmp_path / "lightning_logs")
+    assert read_experience(newest, 1)["dataset"]["gradient_steps"] == 100
+
+
+@pytest.mark.slow
+def test_what_is_wrong_on_one_rank_ends_all_in_one_sentence(tmp_path, monkeypatch):
+    config = validate(
+        merge(
+            {"logging": {"directory": str(tmp_path)}},
+            {"trainer": {"devices": 2, "accelerator": "cpu"}, "envs": {"count": 2, "backend": "classic"}},
+        )
+    )
+    assert config.trainer.world_size == 2
+    from rl_speed.experience.parts import Parts
+    from rl_speed.training.checkpoint.resuming import Request
+
+    with pytest.raises((UserError, RankError, Exception), match="the game is broken"):
+        fit(Request(None, "test", config), Console(file=io.StringIO()), parts=Parts(own_env=Broken))
+
+
+class Broken(Corridor):
+    """A game that fails in the process of rank 1 only."""
+
+    def step(self, action):
+        import multiprocessing
+
+        if multiprocessing.parent_process() is not None:
+            raise UserError("the game is broken")
+        return super().step(action)
