@@ -49,7 +49,7 @@ def heed_signals():
 def start(directory, text, *arguments):
     (directory / "run.yaml").write_text(text)
     return subprocess.Popen(
-        command("train", "--config", "run.yaml", *arguments),
+        command("train", *(() if "--resume" in arguments else ("--config", "run.yaml")), *arguments),
         cwd=directory,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
