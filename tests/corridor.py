@@ -7,6 +7,33 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+# A run that learns it, and what else a learner can have.
+RUN = {
+    "envs": {"count": 4, "image_height": 20, "image_width": 20, "frame_stack": 1},
+    "replay": {"capacity_env_steps": 4000, "prefill_env_steps": 1000, "gamma": 0.9},
+    "network": {"channels": [8], "kernels": [4], "strides": [2], "hidden": 32},
+    "update": {
+        "batch_size": 32, "learning_rate": 3e-3, "env_steps_per_gradient_step": 4.0, "gradient_steps_per_batch": 4,
+        "target_sync_gradient_steps": 20, "threads": 1,
+        # Smaller steps at the end: the greedy policy that is judged must not be caught in a swing.
+        "final_learning_rate": 1e-4, "anneal_gradient_steps": 800,
+    },
+    "exploration": {"epsilon_end": 0.15, "decay_env_steps": 3000},
+    "stop": {"window_episodes": 50, "reward": 100.0, "max_gradient_steps": 800, "confirm_episodes": 0},
+    "trainer": {"accelerator": "cpu"},
+}  # fmt: skip
+
+EVERYTHING = {
+    "replay": {"n_step": 3, "priority_exponent": 0.6},
+    "network": {"dueling": True, "standardise": True, "normalise": True},
+    "update": {"double": True, "loss": "huber"},
+}
+
+
+def merged(first, second):
+    """Two configurations of sections, the second laid over the first."""
+    return {name: {**first.get(name, {}), **second.get(name, {})} for name in {**first, **second}}
+
 
 class Corridor(gymnasium.Env[Any, Any]):
     """Eight places in a row, shown as a white bar on 20 x 20 pixels; one begins at the second from the left.

@@ -38,9 +38,8 @@ from tests.command_line import (
     start,
     wait_for_checkpoint,
 )
-from tests.corridor import Corridor
-from tests.test_learning import EVERYTHING, RUN, merged
-from tests.test_resume import assert_equal, run
+from tests.corridor import EVERYTHING, RUN, Corridor, merged
+from tests.resuming import assert_equal, run
 from tests.training.ranks.together import free_port, run_script
 
 TWO = {"trainer": {"devices": 2}, "envs": {"count": 4}}
@@ -49,7 +48,7 @@ TWO = {"trainer": {"devices": 2}, "envs": {"count": 4}}
 LEARN = """
 import json, sys, torch, rl_speed
 from pytorch_lightning import Callback
-from tests.corridor import Corridor
+from tests.corridor import EVERYTHING, RUN, Corridor, merged
 
 class Keep(Callback):
     def on_train_end(self, trainer, module):

@@ -92,7 +92,7 @@ def run(
     solve_minutes: Annotated[float, typer.Option(min=0.05, max=10_000, help="Limit of one run of --to-solve.")] = 20.0,
     peers: Annotated[bool, typer.Option("--peers", help="Also others: DQNs on the same work, and envs alone.")] = False,
     sweep: Annotated[
-        list[str] | None, typer.Option(help="Also a sweep: envs, actors, wrappers or all; may be repeated.")
+        list[str] | None, typer.Option(help="Also a sweep: envs, actors, wrappers, devices or all; may be repeated.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a field in every rung, e.g. --set envs.game=breakout.")

@@ -16,9 +16,10 @@ LADDER = (
     "fast_cpu", "fast_gpu",
 )  # fmt: skip
 GPU_PRESETS = ("cuda", "fast_gpu")
-SWEEPS = ("envs", "actors", "wrappers")
+SWEEPS = ("envs", "actors", "wrappers", "devices")
 ENV_ONLY_COUNT = 16  # games of the comparison without a learner
 PREFILL_ENV_STEPS = 1000
+DEVICE_COUNTS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,32 @@ def wrappers_points() -> list[Contestant]:
         Contestant(name, "wrappers", "train", "n_envs", overrides, point={"ingredient": name})
         for name, overrides in ingredients.items()
     ]
+
+
+def devices_points(gpus: int) -> list[Contestant]:
+    """The sweep over ranks, which share the work of one run, and over actor processes of one rank.
+
+    Args:
+        gpus: of this machine; with none, ranks are processes of its CPU.
+    """
+    preset = "fast_gpu" if gpus else "fast_cpu"
+    counts = [count for count in DEVICE_COUNTS if count <= max(gpus, 4 if not gpus else 1)]
+    points = [
+        _devices_point(preset, "ranks", count, (f"trainer.devices={count}",), f"{count} rank{'s' * (count > 1)}")
+        for count in counts
+    ]
+    envs = load_config(preset).total_envs
+    return points + [
+        _devices_point(
+            preset, "players", count, (f"actors.count={count}", f"envs.count={envs // count}"),
+            f"{count} actor{'s' * (count > 1)} x {envs // count} envs",
+        )
+        for count in DEVICE_COUNTS
+    ]  # fmt: skip
+
+
+def _devices_point(preset: str, what: str, count: int, overrides: tuple[str, ...], name: str) -> Contestant:
+    return Contestant(f"{preset}: {name}", "devices", "train", preset, overrides, point={"line": preset, what: count})
 
 
 def peers() -> list[Contestant]:

@@ -11,7 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rl_speed.bench.contestants import Contestant, actors_points, envs_point, measured_config, wrappers_points
+from rl_speed.bench.contestants import (
+    Contestant,
+    actors_points,
+    devices_points,
+    envs_point,
+    measured_config,
+    wrappers_points,
+)
 from rl_speed.bench.measure.runner import STARTUP_LIMIT_SECONDS, run_child, spec_of
 from rl_speed.bench.measure.sampler import GpuSampler
 from rl_speed.bench.model.answers import STOPS_PAYING
@@ -22,7 +29,7 @@ from rl_speed.bench.model.solving import why_not_solved
 from rl_speed.bench.provenance import commit, package_facts
 from rl_speed.config import validate
 from rl_speed.system.json_file import write_whole
-from rl_speed.system.machine import machine, versions
+from rl_speed.system.machine import gpu_names, machine, versions
 from rl_speed.training.plan import decided_fields, with_fields
 
 MAX_ENVS = 256
@@ -156,7 +163,8 @@ class Session:
         if name == "envs":
             self._sweep_envs()
         else:
-            self.interleave(actors_points() if name == "actors" else wrappers_points())
+            points = {"actors": actors_points, "wrappers": wrappers_points}
+            self.interleave(devices_points(len(gpu_names())) if name == "devices" else points[name]())
 
     def _sweep_envs(self) -> None:
         chosen = []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,13 @@ from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.curves import cut_curves
 from rl_speed.training.divergence import DivergedError
 from rl_speed.training.launcher import launcher_hidden
-from rl_speed.training.plan import Plan, decide_device, make_plan, replay_bytes
+from rl_speed.training.plan import Plan, make_plan, replay_bytes
 from rl_speed.training.ranks.group import Ranks
-from rl_speed.training.ranks.joining import MeetingPoint, joined
-from rl_speed.training.ranks.place import Place, find_place, started_alone
-from rl_speed.training.ranks.processes import RankProcesses
+from rl_speed.training.ranks.joining import joined, plan_together
+from rl_speed.training.ranks.place import Place, find_place
 from rl_speed.training.result import Counts, Judgement, last_line, make_result, write_result
 from rl_speed.training.run_folder import CHECKPOINTS, CONFIG_FILE, RunFolder, new_run_folder
 from rl_speed.training.signals import interrupt_waits
-
-_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,10 @@ def fit(
     task = Task(request, parts or Parts(), started)
     place = find_place(request.config.trainer)
     ending = Ending(stop, request.config.stop.max_seconds if place.is_first else None, started)
-    with _together(task, place, ending) as ranks, interrupt_waits(ranks.size, ending.stop):
+    with (
+        joined(request.config, place, ending, partial(_serve_rank, task)) as ranks,
+        interrupt_waits(ranks.size, ending.stop),
+    ):
         return _fit(task, console or Console(), watchers, ranks, ending)
 
 
@@ -100,36 +100,12 @@ class Task:
     started: float | None
 
 
-@contextmanager
-def _together(task: Task, place: Place, ending: Ending) -> Iterator[Ranks]:
-    """The ranks of the run, of which this process is one."""
-    trainer = task.request.config.trainer
-    if trainer.world_size == 1:
-        if sentence := started_alone(trainer):
-            _LOGGER.warning(sentence)
-        yield Ranks(place)
-        return
-    _, device = decide_device(task.request.config, place)
-    point = MeetingPoint(place, trainer.timeout_seconds)
-    start_others = partial(_start_others, task, place) if place.starts_others else None
-    with joined(place, device, ending, trainer.timeout_seconds, point, start_others) as ranks:
-        yield ranks
-
-
-def _start_others(task: Task, place: Place, port: int) -> RankProcesses:
-    others = [replace(place, rank=rank, local_rank=rank) for rank in range(1, place.world_size)]
-    return RankProcesses([partial(_serve_rank, task, other, port) for other in others])
-
-
 def _serve_rank(task: Task, place: Place, port: int, stop: threading.Event) -> None:
     """What a rank does that was started by rank 0: the same run, without a word."""
     quiet_lightning()
-    trainer = task.request.config.trainer
     ending = Ending(stop)
-    _, device = decide_device(task.request.config, place)
-    point = MeetingPoint(place, trainer.timeout_seconds, port)
     try:
-        with joined(place, device, ending, trainer.timeout_seconds, point, None) as ranks:
+        with joined(task.request.config, place, ending, port=port) as ranks:
             _fit(task, Console(quiet=True), (), ranks, ending)
     except (UserError, ActorError, RankError):  # rank 0 was told, and tells the user
         raise SystemExit(1) from None
@@ -202,13 +178,12 @@ def _plan(request: Request, parts: Parts, earlier: _Earlier, occasion: Occasion)
     """Decides about the run, and tells the user."""
     if request.folder is not None:
         check_parts(request.folder, earlier.facts, parts)
-    ranks, kept, attempt = occasion.ranks, request.kept, earlier.gradient_steps + 1
-    if ranks.is_first:
-        plan = make_plan(request.config, parts, kept, attempt, occasion.ending, ranks.place)
-        ranks.from_first(plan.kept())
-    else:  # all learn in the way that is rank 0's
-        kept = ranks.from_first(None)
-        plan = make_plan(request.config, parts, kept, attempt, occasion.ending, ranks.place)
+    attempt, ranks = earlier.gradient_steps + 1, occasion.ranks
+    plan = plan_together(
+        ranks,
+        request.kept,
+        lambda kept: make_plan(request.config, parts, kept, attempt, occasion.ending, ranks.place),
+    )
     _announce(plan, occasion)
     return plan
 

@@ -10,9 +10,11 @@ import json
 import os
 import runpy
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,16 @@ from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.learner.network import make_network
 from rl_speed.records import Batch
 from rl_speed.system.cores import usable_cores
-from rl_speed.system.errors import ActorError, ConfigError, UserError
+from rl_speed.system.ending import Ending
+from rl_speed.system.errors import ActorError, ConfigError, RankError, UserError
 from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.build import Occasion, Run, build
 from rl_speed.training.launcher import launcher_hidden
 from rl_speed.training.plan import Plan, make_plan
+from rl_speed.training.ranks.group import Ranks
+from rl_speed.training.ranks.joining import joined, plan_together
+from rl_speed.training.ranks.place import Place, find_place
 
 # Where the answers go. `run` gives it a descriptor of its own, so that what libraries print lands in the log.
 _answers = 1
@@ -72,25 +78,48 @@ def measure_train(config: RunConfig, preset: str, spec: dict[str, Any]) -> dict[
 
     quiet_lightning()
     announce("start")
-    plan = plan_as_asked(config)
-    with launcher_hidden(), torch_threads(plan.learner_threads):
-        result = _measure_run(build(plan, Occasion(preset, Path(spec["folder"]), Console(file=sys.stderr))), spec)
+    ending = Ending()
+    with joined(config, find_place(config.trainer), ending, partial(_serve_rank, config, preset, spec)) as ranks:
+        return _measure_rank(config, preset, spec, (ranks, ending), announce)
+
+
+def _serve_rank(
+    config: RunConfig, preset: str, spec: dict[str, Any], place: Place, port: int, stop: threading.Event
+) -> None:
+    """Another rank of the same run: it does what rank 0 does, and nobody reads its numbers."""
+    ending = Ending(stop)
+    with joined(config, place, ending, port=port) as ranks:
+        _measure_rank(config, preset, spec, (ranks, ending), lambda phase: None)
+
+
+def _measure_rank(
+    config: RunConfig,
+    preset: str,
+    spec: dict[str, Any],
+    together: tuple[Ranks, Ending],
+    announce: Callable[[str], None],
+) -> dict[str, Any]:
+    ranks, ending = together
+    plan = plan_together(ranks, {}, lambda kept: plan_as_asked(config, ranks.place, kept))
+    occasion = Occasion(preset, Path(spec["folder"]), Console(file=sys.stderr), ending, ranks=ranks)
+    with launcher_hidden(ranks.place.rank), torch_threads(plan.learner_threads):
+        result = _measure_run(build(plan, occasion), spec, ending, announce)
     return {**result, "threads": plan.learner_threads, "plan": plan.summary()}
 
 
-def plan_as_asked(config: RunConfig) -> Plan:
+def plan_as_asked(config: RunConfig, place: Place | None = None, kept: Mapping[str, Any] | None = None) -> Plan:
     """The plan of a rung; a rung that would run as something else is not measured under its name.
 
     Raises:
         ConfigError: this machine would replace a setting.
     """
-    plan = make_plan(config)
+    plan = make_plan(config, kept=kept, place=place)
     for field, decision in plan.replaced().items():
         raise ConfigError(f"{field} would be {decision.value} here, so this rung is not measured: {decision.reason}")
     return plan
 
 
-def _measure_run(run: Run, spec: dict[str, Any]) -> dict[str, Any]:
+def _measure_run(run: Run, spec: dict[str, Any], ending: Ending, announce: Callable[[str], None]) -> dict[str, Any]:
     line, dataset = run.line, run.line.dataset
     is_cuda = run.plan.device != "cpu"
     window = MeasureWindow(
@@ -100,6 +129,8 @@ def _measure_run(run: Run, spec: dict[str, Any]) -> dict[str, Any]:
         spec["warmup_seconds"],
         spec["seconds"],
         announce,
+        # All ranks end at one batch; the clock that counts is rank 0's.
+        ending.stop.set if run.plan.place.is_first else lambda: None,
         torch.cuda.synchronize if is_cuda else None,
     )
     callbacks: list[Any] = run.trainer.callbacks  # type: ignore[attr-defined]
@@ -112,7 +143,7 @@ def _measure_run(run: Run, spec: dict[str, Any]) -> dict[str, Any]:
     result = window.result()
     result["gpu_memory_bytes"] = torch.cuda.max_memory_reserved() if is_cuda else None
     line.module.to(line.policy.device)  # Lightning has taken it back to the CPU
-    batch = dataset.replay.sample(1, run.plan.config.update.batch_size).to(line.policy.device).minibatch(0)
+    batch = dataset.replay.sample(1, run.plan.share.update.batch_size).to(line.policy.device).minibatch(0)
     result["saved_for_backward_bytes"] = _saved_for_backward(line.module, line.policy, batch)
     return result
 
@@ -248,7 +279,7 @@ def run() -> int:
     watch_parent(lambda: os.read(0, 1), lambda: os._exit(1))
     try:
         say(result=measure(spec))
-    except (UserError, ActorError) as error:
+    except (UserError, ActorError, RankError) as error:
         traceback.print_exc()
         say(error=str(error).splitlines()[0])
         return 2

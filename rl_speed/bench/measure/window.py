@@ -51,6 +51,7 @@ class MeasureWindow(Callback):
         warmup_seconds: after the first batch has ended.
         seconds: length of the window.
         announce: called with the name of each phase.
+        stop: ends the run, called after the window.
         synchronise: waits for the device; None on a CPU.
     """
 
@@ -62,11 +63,12 @@ class MeasureWindow(Callback):
         warmup_seconds: float,
         seconds: float,
         announce: Callable[[str], None],
+        stop: Callable[[], None],
         synchronise: Callable[[], None] | None = None,
     ) -> None:
         self._env_steps, self._replay, self._timer = env_steps, replay, timer
         self._warmup_seconds, self._seconds = warmup_seconds, seconds
-        self._announce, self._synchronise = announce, synchronise
+        self._announce, self._stop, self._synchronise = announce, stop, synchronise
         self._created = time.time()
         self._started = self._filled = self._warm_from = 0.0
         self._first: Counts | None = None
@@ -113,12 +115,17 @@ class MeasureWindow(Callback):
         elif self._last is None:
             if now - self._first.seconds >= self._seconds:
                 self._last = self._now(trainer.global_step)
-                trainer.should_stop = self._synchronise is None
+                if self._synchronise is None:
+                    self._stop()
                 self._timer.synchronise = self._synchronise
                 self._shares_first = self._last
-        elif self._shares_first is not None and now - self._shares_first.seconds >= SHARES_SECONDS:
+        elif (
+            self._shares_last is None
+            and self._shares_first is not None
+            and now - self._shares_first.seconds >= SHARES_SECONDS
+        ):
             self._shares_last = self._now(trainer.global_step)
-            trainer.should_stop = True
+            self._stop()
 
     def result(self) -> dict[str, Any]:
         """What was measured; raises RuntimeError if the window was not closed."""

@@ -9,6 +9,8 @@ from typing import Any
 from rl_speed.bench.model.rows import factor_between, find, speed, stage_milliseconds
 from rl_speed.bench.model.solving import solving
 
+NO_WAIT = 0.1  # less of the time than this is not worth another process
+FULL_PERCENT = 80.0
 STOPS_PAYING = 1.05  # a doubling that gains less than this does not pay
 
 
@@ -131,6 +133,48 @@ def wrappers(rows: Sequence[dict[str, Any]]) -> str | None:
     return f"One at a time on `n_envs`: {'; '.join(parts)}."
 
 
+def devices(rows: Sequence[dict[str, Any]]) -> str | None:
+    """What several ranks, and several actors of one rank, gain on this machine, and what limits them."""
+    sentences = [
+        text
+        for what, name in (("ranks", "ranks that share a run's work"), ("players", "actors of one rank"))
+        if (text := _gain_of(what, name, [row for row in rows if row["group"] == "devices"]))
+    ]
+    return " ".join(sentences) or None
+
+
+def _gain_of(what: str, name: str, rows: Sequence[dict[str, Any]]) -> str | None:
+    points = [row for row in rows if what in row["point"] and row["env_steps_per_second"]]
+    if len(points) < 2 or points[0]["point"][what] != 1:
+        return None
+    parts = []
+    for row in points[1:]:
+        count, factor = row["point"][what], speed(row) / speed(points[0])
+        parts.append(f"{count} run at x {factor:.2f} of one (efficiency {100 * factor / count:.0f} %)")
+    last = points[-1]
+    return f"Of {name} on `{last['point']['line']}`, {', '.join(parts)}. {_what_limits(points, what)}"
+
+
+def _what_limits(points: Sequence[dict[str, Any]], what: str) -> str:
+    """Why the last of some points, from few to many, is not as many times faster."""
+    first, last = points[0], points[-1]
+    shares, cpu = last["time_shares"], first["cpu_percent"] or 0.0
+    reduce, wait = shares.get("reduce", 0.0), first["time_shares"].get("wait", 0.0)
+    if what == "players" and wait < NO_WAIT:
+        return f"One actor is waited for {100 * wait:.0f} % of the time: more of them cannot help."
+    if cpu >= FULL_PERCENT:
+        told = f"; {100 * reduce:.0f} % of the time is the sum of gradients and waiting for it" if reduce else ""
+        return f"One keeps the cores {cpu:.0f} % busy, so more of them share what there is{told}."
+    if reduce >= NO_WAIT:
+        return f"The sum of gradients, and waiting for each other, takes {100 * reduce:.0f} % of the time."
+    return f"With {last['point'][what]} the learner's time is {_largest(shares)}."
+
+
+def _largest(shares: dict[str, float]) -> str:
+    name = max(shares, key=lambda stage: shares[stage])
+    return f"{name} to {100 * shares[name]:.0f} %"
+
+
 def peers(rows: Sequence[dict[str, Any]]) -> str | None:
     """The rung that learns from most samples per second beside every other program."""
     learners = [row for row in rows if row["group"] == "ladder" and row["samples_per_second"]]
@@ -155,5 +199,6 @@ def answers(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> d
         "More envs": envs(rows),
         "Processes and networks": actors(rows),
         "Light wrappers": wrappers(rows),
+        "Devices": devices(rows),
     }
     return {label: text for label, text in texts.items() if text}

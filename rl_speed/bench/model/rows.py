@@ -10,7 +10,7 @@ from typing import Any
 Measurement = dict[str, Any]  # name, group, repeat, and `result` or `error`
 
 SAME_FACTOR = 0.02  # factors that differ by less are one: a window does not end with a gradient step
-STAGE_ORDER = ("act", "env", "wait", "replay", "transfer", "update", "other")
+STAGE_ORDER = ("act", "env", "wait", "replay", "transfer", "update", "reduce", "other")
 
 
 def spread(values: Sequence[float]) -> dict[str, float] | None:

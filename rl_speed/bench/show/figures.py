@@ -13,7 +13,7 @@ from rl_speed.bench.show.tables import expectation_factors
 # Colour-blind readers tell them apart too.
 COLORS = {
     "act": "#0072b2", "env": "#009e73", "wait": "#bbbbbb", "replay": "#e69f00", "transfer": "#cc79a7",
-    "update": "#d55e00", "other": "#777777",
+    "update": "#d55e00", "reduce": "#56b4e9", "other": "#777777",
 }  # fmt: skip
 
 MOST_LINEAR = 30  # times the smallest bar
@@ -163,7 +163,11 @@ def figures(content: dict[str, Any]) -> list[go.Figure]:
     plots = _ladder_figures(content)
     if _measured(rows, "envs"):
         plots.append(envs_figure(_measured(rows, "envs")))
-    for group, title in (("actors", "Processes x envs x networks"), ("env_only", "Games alone, random actions")):
+    for group, title in (
+        ("actors", "Processes x envs x networks"),
+        ("devices", "Ranks, and actors of one rank"),
+        ("env_only", "Games alone, random actions"),
+    ):
         if _measured(rows, group):
             plots.append(spread_figure(_measured(rows, group), "env_steps_per_second", "env steps/s", title))
     if _measured(rows, "wrappers"):

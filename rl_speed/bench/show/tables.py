@@ -17,6 +17,7 @@ TITLES = {
     "envs": "More envs",
     "actors": "Processes x envs x networks",
     "wrappers": "Light wrappers, one at a time",
+    "devices": "Ranks that learn together, and actors of one rank",
 }
 NOTHING = "-"  # a cell of what was not measured
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any, cast
 
 from torch import distributed
 
+from rl_speed.config import RunConfig
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ConfigError, EndedBeforeStartError, RankError, UserError
+from rl_speed.training.plan import Plan, decide_device
 from rl_speed.training.ranks.group import JoinedRanks, Ranks
-from rl_speed.training.ranks.place import Place, main_address
+from rl_speed.training.ranks.place import Place, main_address, started_alone
 from rl_speed.training.ranks.processes import RankProcesses
 from rl_speed.training.ranks.watch import Watch, accept, connect, listen
 
+_LOGGER = logging.getLogger(__name__)
 _POLL_SECONDS = 0.05
 _CONNECT_SECONDS = 30.0  # for what takes milliseconds, once all ranks are there
 
-StartOthers = Callable[[int], RankProcesses]
+# What a rank does that is started here: its place, the port of the meeting point, and an event that a signal sets.
+Rank = Callable[[Place, int, threading.Event], None]
 
 
 class MeetingPoint:
@@ -63,27 +70,32 @@ class MeetingPoint:
 
 
 @contextmanager
-def joined(
-    place: Place, device: str, ending: Ending, seconds: float, point: MeetingPoint, start_others: StartOthers | None
-) -> Iterator[Ranks]:
-    """All ranks of a run, together for the block.
+def joined(config: RunConfig, place: Place, ending: Ending, rank: Rank | None = None, port: int = 0) -> Iterator[Ranks]:
+    """All ranks of a run, together for the block; one rank is by itself.
 
     Args:
+        config: of the run.
         place: of this process.
-        device: of its network.
         ending: of this process; it hears of others' wishes and losses.
-        seconds: how long the others may take to come.
-        point: where they meet.
-        start_others: starts the other ranks of this machine, given the port of the meeting point.
+        rank: what the others do, where this one has to start them (`Place.starts_others`); pickled.
+        port: of the meeting point, for a rank that another one has started.
 
     Raises:
-        ConfigError: not all have come.
+        UserError: not all have come, or this rank's device is not there.
         RankError: one has gone again.
     """
+    if place.world_size == 1:
+        if sentence := started_alone(config.trainer):
+            _LOGGER.warning(sentence)
+        yield Ranks(place)
+        return
+    seconds, (_, device) = config.trainer.timeout_seconds, decide_device(config, place)
+    point = MeetingPoint(place, seconds, port)
     with ExitStack() as stack:
         processes = None
-        if start_others is not None:
-            processes = start_others(point.port)
+        if place.starts_others:
+            assert rank is not None
+            processes = RankProcesses([partial(rank, other, point.port) for other in place.others()])
             stack.callback(processes.close)
         connections = _connections(place, point, processes, ending, seconds)
         if processes is not None:
@@ -91,10 +103,7 @@ def joined(
         watch = Watch(place.rank, connections, ending)
         stack.callback(watch.close)
 
-        def why_lost() -> Exception | None:
-            return watch.why_lost()
-
-        ranks = _Watched(place, point.store, device, why_lost, watch)
+        ranks = _Watched(place, point.store, device, watch)
         stack.callback(ranks.close)
         try:
             yield ranks
@@ -109,13 +118,26 @@ def joined(
             raise
 
 
+def plan_together(ranks: Ranks, kept: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Plan]) -> Plan:
+    """A plan on each rank in which all compute alike: where the configuration leaves something open, rank 0 decides.
+
+    Args:
+        ranks: all of them.
+        kept: choices that are made already, by field.
+        make: the plan of this rank, given such choices.
+    """
+    if ranks.is_first:
+        plan = make(kept)
+        ranks.from_first(plan.kept())
+        return plan
+    return make(ranks.from_first(None))
+
+
 class _Watched(JoinedRanks):
     """Joined ranks whose lives are watched."""
 
-    def __init__(
-        self, place: Place, store: Any, device: str, why_lost: Callable[[], Exception | None], watch: Watch
-    ) -> None:
-        super().__init__(place, store, device, why_lost)
+    def __init__(self, place: Place, store: Any, device: str, watch: Watch) -> None:
+        super().__init__(place, store, device, watch.why_lost)
         self._watch = watch
 
     def fail(self, sentence: str, is_users: bool) -> None:

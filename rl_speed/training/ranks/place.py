@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
@@ -34,6 +34,10 @@ class Place:
     def is_first(self) -> bool:
         """Whether this is the rank that writes and judges."""
         return self.rank == 0
+
+    def others(self) -> list[Place]:
+        """The places of the other ranks of this machine, where this one starts them."""
+        return [replace(self, rank=rank, local_rank=rank) for rank in range(1, self.world_size)]
 
     @property
     def starts_others(self) -> bool:

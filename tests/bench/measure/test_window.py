@@ -34,7 +34,6 @@ def test_fill_repeats_what_is_stored():
 
 class Trainer:
     global_step = 0
-    should_stop = False
 
 
 def test_on_a_gpu_the_stages_are_timed_apart(monkeypatch):
@@ -45,11 +44,12 @@ def test_on_a_gpu_the_stages_are_timed_apart(monkeypatch):
     monkeypatch.setattr(module.time, "time", lambda: now[0])
     monkeypatch.setattr(module, "fill", lambda replay: None)
     clock, trainer, waits = StageTimer(), Trainer(), []
+    ends = []
     watched = MeasureWindow(lambda: 7 * trainer.global_step, None, clock, 0.0, 10.0, lambda phase: None,
-                            lambda: waits.append(1))  # fmt: skip
+                            lambda: ends.append(now[0]), lambda: waits.append(1))  # fmt: skip
     watched.on_train_start(trainer, None)
     watched.on_train_batch_start(trainer)
-    while not trainer.should_stop:
+    while not ends:
         now[0] += 1.0
         clock.seconds["update"] += 0.5 if clock.synchronise is None else 0.9
         trainer.global_step += 1
@@ -58,6 +58,8 @@ def test_on_a_gpu_the_stages_are_timed_apart(monkeypatch):
     assert (result["seconds"], result["env_steps"], result["gradient_steps"]) == (10.0, 70, 10)
     assert result["time_shares"]["update"] == pytest.approx(0.9)
     assert now[0] == pytest.approx(1000 + 1 + 10 + module.SHARES_SECONDS, abs=1.01)
+    watched.on_train_batch_end(trainer)  # ranks take some batches more until all have heard of it
+    assert (len(ends), watched.result()) == (1, result)
 
 
 def test_the_child_leaves_when_its_parent_is_gone():
