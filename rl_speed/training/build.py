@@ -109,7 +109,7 @@ def make_line(plan: Plan, ending: Ending) -> tuple[Plan, Line]:
     """What carries a transition from the games to the gradient, and the plan with the number of actions in it."""
     config, timer = plan.config, StageTimer()
     env: Any = None
-    if config.actors.kind == "in_process":
+    if not config.actors.plays_apart:
         env = plan.parts.make_env(config.envs, config.envs.count, plan.seeds.env, plan.threads.env)
         plan = replace(plan, num_actions=env.num_actions)
     assert plan.num_actions is not None

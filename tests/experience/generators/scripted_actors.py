@@ -22,12 +22,11 @@ class ScriptedActor:
     def __init__(self, index: int, num_envs: int, memory: ActorMemory, max_sleep_seconds: float = 0.0) -> None:
         self.index, self.num_envs = index, num_envs
         self._memory, self._max_sleep_seconds = memory, max_sleep_seconds
-        self._columns = slice(index * num_envs, (index + 1) * num_envs)
         self._random = random.Random()
 
     def rows(self, order: Order) -> Iterator[None]:
         """Writes one row at each step of the iteration."""
-        space = self._memory.space.part(order.slot, slice(None), self._columns)
+        space = self._memory.space.part(order.slot)
         for t in range(space.action.shape[0]):
             env_steps = order.env_steps + t * order.env_steps_stride
             space.frame[t] = env_steps % 251
@@ -41,7 +40,8 @@ class ScriptedActor:
     def answer(self, order: Order) -> Answer:
         """The first env's game ends in every rollout: the higher the actor's number, the earlier."""
         t = -self.index % self._memory.space.action.shape[1]
-        end = EpisodeEnd(self._columns.start, order.epsilon, 1, order.env_steps + (t + 1) * order.env_steps_stride)
+        env_steps = order.env_steps + (t + 1) * order.env_steps_stride
+        end = EpisodeEnd(self.index * self.num_envs, order.epsilon, 1, env_steps)
         return Answer((end,), {"act": 1.0, "env": 2.0})
 
     def play(self, order: Order) -> Answer:

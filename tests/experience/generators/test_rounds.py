@@ -235,7 +235,8 @@ def test_rounds_equal_the_model_however_fast_actors_are(name):
         dice = random.Random(seed)
         rounds, policy, timer = make_parts(setting)
         memory = ActorMemory.allocate(ENVS, rounds, policy.network)
-        actors = [ScriptedActor(index, setting.envs_per_actor, memory) for index in range(setting.num_actors)]
+        envs = setting.envs_per_actor
+        actors = [ScriptedActor(index, envs, memory.of_actor(index, envs)) for index in range(setting.num_actors)]
         scripted = RandomTransport(actors, dice)
         transport = RecordingTransport(scripted)
         generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
@@ -260,8 +261,9 @@ def test_rounds_equal_the_model_over_real_pipes(name):
     setting, calls = SETTINGS[name], 30
     rounds, policy, timer = make_parts(setting)
     memory = ActorMemory.allocate_shared(ENVS, rounds, policy.network)
+    envs = setting.envs_per_actor
     makers = [
-        partial(ScriptedActor, index, setting.envs_per_actor, memory, 0.003) for index in range(setting.num_actors)
+        partial(ScriptedActor, index, envs, memory.of_actor(index, envs), 0.003) for index in range(setting.num_actors)
     ]
     transport = RecordingTransport(PipeTransport(makers, timeout_seconds=60.0))
     generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
