@@ -7,7 +7,11 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
+import torch
+
+from rl_speed.config import EnvsConfig
 from rl_speed.experience.generators.memory import ActorMemory
+from rl_speed.experience.generators.player import RolloutSpace
 from rl_speed.experience.generators.protocol import Answer, Order
 from rl_speed.records import EpisodeEnd
 from rl_speed.system.errors import UserError
@@ -52,6 +56,13 @@ class ScriptedActor:
 
     def close(self) -> None:
         """There are no games."""
+
+
+def make_scripted(index: int, num_envs: int, steps: int, losses: int) -> tuple[ScriptedActor, ActorMemory]:
+    """An ActorMaker, with the first three arguments bound."""
+    space = RolloutSpace.allocate(steps, num_envs, EnvsConfig(image_height=20, image_width=20), 1)
+    memory = ActorMemory(space, torch.zeros(1, 1))
+    return ScriptedActor(index, num_envs, memory), memory
 
 
 class RandomTransport:
