@@ -24,7 +24,7 @@ CONNECT_SECONDS = 5.0
 LEAST_STORE_BYTES = 80_000_000  # Ray takes no less than 75 MiB
 # Ray ends a program whose cluster has had no head for a minute, without a word to it. This one learns it from its
 # players, and saves the run first.
-_PATIENCE_WITHOUT_HEAD = {"RAY_gcs_rpc_server_reconnect_timeout_s": "86400"}
+_WITHOUT_HEAD, _WITHOUT_HEAD_SECONDS = "RAY_gcs_rpc_server_reconnect_timeout_s", "86400"
 _LONGEST_FOLDER = 40  # characters: the paths of sockets below it may have 107
 
 
@@ -91,9 +91,7 @@ def connect(asked_by: str, address: str | None, cpus: int, store_bytes: int) -> 
         ray = _import_ray(asked_by)
         if ray.is_initialized():  # the caller's, or we are a process of a cluster
             return RayCluster(ray, lambda: None)
-        environment = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
         with ExitStack() as undo:
-            undo.callback(_restore_environment, environment)
             if address is None:
                 folder = tempfile.mkdtemp(prefix="rl_speed_ray_")
                 undo.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -156,7 +154,8 @@ def _check_answers(address: str) -> None:
 
 
 def _initialise(ray: Any, address: str, **settings: Any) -> None:
-    os.environ.update(_PATIENCE_WITHOUT_HEAD)
+    before = os.environ.get(_WITHOUT_HEAD)
+    os.environ.setdefault(_WITHOUT_HEAD, _WITHOUT_HEAD_SECONDS)
     logger = logging.getLogger("ray")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it notes how a cluster is guarded
@@ -164,12 +163,8 @@ def _initialise(ray: Any, address: str, **settings: Any) -> None:
         ray.init(address, configure_logging=False, log_to_driver=False, **settings)
     finally:
         logger.setLevel(level)
-
-
-def _restore_environment(before: dict[str, str]) -> None:
-    for name in [name for name in os.environ if name.startswith("RAY_")]:
-        del os.environ[name]
-    os.environ.update(before)
+        if before is None:
+            del os.environ[_WITHOUT_HEAD]
 
 
 @contextmanager
