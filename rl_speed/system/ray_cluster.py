@@ -25,6 +25,9 @@ LEAST_STORE_BYTES = 80_000_000  # Ray takes no less than 75 MiB
 # Ray ends a program whose cluster has had no head for a minute, without a word to it. This one learns it from its
 # players, and saves the run first.
 _WITHOUT_HEAD, _WITHOUT_HEAD_SECONDS = "RAY_gcs_rpc_server_reconnect_timeout_s", "86400"
+# What a client says first, an empty frame of settings included; a server's first frame is its settings (RFC 9113, 3.4).
+_HTTP2_SETTINGS = b"\x04"
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + _HTTP2_SETTINGS + bytes(5)
 _LONGEST_FOLDER = 40  # characters: the paths of sockets below it may have 107
 
 
@@ -142,14 +145,18 @@ def _brief(error: Exception) -> str:
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself would try for minutes."""
+    """Looks whether something is there that speaks HTTP/2, as a head does; Ray itself would try for five minutes."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(_HTTP2_GREETING)
+                if connection.recv(4)[3:] != _HTTP2_SETTINGS:
+                    raise OSError("what is there is no head of a cluster")
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"actors.address = {address} does not answer ({error}); give the address that `ray start --head` printed, "
-            f"or leave it out for a cluster of this machine alone"
+            f"actors.address = {address} does not answer as a Ray cluster does ({error}); give the address that "
+            f"`ray start --head` printed, or leave it out for a cluster of this machine alone"
         ) from None
 
 
