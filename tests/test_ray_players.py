@@ -16,8 +16,12 @@ from tests.command_line import ENDLESS, HANG_SECONDS, assert_all_end, children, 
 
 pytestmark = [pytest.mark.ray, pytest.mark.skipif(os.name == "nt", reason="needs signals")]
 
-ray = pytest.importorskip("ray")
 PLAYERS = ENDLESS + "actors: {kind: ray, count: 2, rollout_env_steps: 2}\n"
+
+
+@pytest.fixture(autouse=True)
+def ray():
+    return pytest.importorskip("ray")
 
 
 def players(processes):
@@ -28,7 +32,7 @@ def players(processes):
     return found
 
 
-def test_a_run_ends_at_its_limit_with_its_ratio(tmp_path):
+def test_a_run_ends_at_its_limit_with_its_ratio(tmp_path, ray):
     overrides = {"actors.kind": "ray", "actors.count": 2, "logging.directory": str(tmp_path), "envs.count": 2}
     before = set(psutil.Process().children(recursive=True))
     result = rl_speed.train("smoke", {**overrides, "stop.confirm_episodes": 0})
