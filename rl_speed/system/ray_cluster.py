@@ -136,7 +136,8 @@ def _join(ray: Any, address: str) -> None:
     except Exception as error:
         raise UserError(
             f"actors.address = {address}: the cluster cannot be joined ({_brief(error)}); this machine has to be in "
-            f"it: run `ray start --address=HOST:PORT` here first, with the cluster's version of Ray"
+            f"it: run `ray start --address=HOST:PORT` here first, with the cluster's version of Ray, and set "
+            f"RAY_AUTH_MODE=token here too if a token guards it"
         ) from None
 
 
