@@ -6,7 +6,7 @@ VENV := .venv
 CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 
-.PHONY: setup train bench peers gpu-setup gpu-check test test-slow test-mutants test-lowest lint format clean
+.PHONY: setup train bench peers gpu-setup gpu-check test test-slow test-ray test-mutants test-lowest lint format clean
 
 setup:
 	@scripts/setup $(VENV) $(CONSTRAINTS) "$(EXTRAS)" $(PYTHON) $(if $(filter file,$(origin PYTHON)),,asked)
@@ -45,6 +45,11 @@ test: setup
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow $(ARGS)
+
+# Clusters of several nodes on this machine, which are killed one after the other.
+test-ray:
+	@$(MAKE) --no-print-directory setup EXTRAS=dev,ray
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m ray $(ARGS)
 
 # Whether the tests notice the mistakes listed in tests/mutants/catalogue.yaml; ARGS="--only replay" for some of them.
 test-mutants: setup

@@ -5,6 +5,7 @@ A rule returns the sentence for the user, with the fields, their values and the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from rl_speed.config.schema import RunConfig
@@ -13,6 +14,7 @@ from rl_speed.emulator.games import find_game
 from rl_speed.system.errors import ConfigError
 
 LEAST_FRAME_ROWS = 20
+ADDRESS = re.compile(r"([^\s:/]+|\[[0-9a-fA-F:.]+\]):\d{1,5}")  # a host, or an IPv6 address in brackets, and a port
 
 
 def _modes_and_difficulties(game: str) -> tuple[list[int], list[int]]:
@@ -285,13 +287,37 @@ def cuda_games_stay_with_the_learner(config: RunConfig) -> str | None:
 
 def actor_settings_have_actors(config: RunConfig) -> str | None:
     """What only actor processes have is not set without them."""
-    if config.actors.kind != "in_process":
+    if config.actors.plays_apart:
         return None
     for name, usual in (("count", 1), ("networks", 1), ("free_running", False)):
         value = getattr(config.actors, name)
         if value != usual:
-            return f"actors.{name} = {value} is for actors.kind = subprocess; set it to {usual} or change the kind"
+            return (
+                f"actors.{name} = {value} is for actors.kind = subprocess or ray; set it to {usual} or change the kind"
+            )
     return None
+
+
+def address_has_a_user(config: RunConfig) -> str | None:
+    """A cluster is joined only by what runs in one."""
+    address, users = config.actors.address, {"actors.kind": config.actors.kind}
+    if address is None or "ray" in users.values():
+        return None
+    listed = " or ".join(f"{field} = ray, not {value}" for field, value in users.items())
+    return f"actors.address = {address} is for {listed}; leave it out or change that"
+
+
+def address_is_a_heads(config: RunConfig) -> str | None:
+    """What a node of the cluster can join."""
+    address = config.actors.address
+    if address is None or address == "auto" or ADDRESS.fullmatch(address):
+        return None
+    if address.startswith("ray://"):
+        return (
+            f"actors.address = {address} is for programs outside of a cluster; start this one on a machine of the "
+            f"cluster, and give the head's host:port, usually {address[6:].partition(':')[0]}:6379, or auto"
+        )
+    return f"actors.address = {address} must be the head's host:port, such as 192.0.2.1:6379, or auto"
 
 
 def every_network_acts(config: RunConfig) -> str | None:
@@ -328,6 +354,8 @@ RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     cuda_games_stay_with_the_learner,
     frame_keeps_rows,
     actor_settings_have_actors,
+    address_has_a_user,
+    address_is_a_heads,
     every_network_acts,
     every_rank_keeps_the_rules,
     convolutions_fit_the_frame,

@@ -106,12 +106,14 @@ class EnvsConfig(Section):
 
 
 class ActorsConfig(Section):
-    """Where experience is generated: in the learner's process, or in processes of its own."""
+    """Where experience is generated: in the learner's process, or in processes of its own, here or elsewhere."""
 
-    kind: Literal["in_process", "subprocess"] = Field(
-        "in_process", description="in_process: play and train in turn; subprocess: play and train apart"
+    kind: Literal["in_process", "subprocess", "ray"] = Field(
+        "in_process",
+        description="in_process: play and train in turn; subprocess: play and train apart; ray: apart, anywhere in a "
+        "Ray cluster",
     )
-    count: int = Field(1, ge=1, le=256, description="actor processes (subprocess only), envs.count envs each")
+    count: int = Field(1, ge=1, le=256, description="actor processes (not in_process), envs.count envs each")
     rollout_env_steps: int = Field(1, ge=1, le=4096, description="env steps of each env in one rollout")
     threads: int = Field(1, ge=1, le=256, description="torch threads of each actor process")
     networks: int = Field(
@@ -124,6 +126,21 @@ class ActorsConfig(Section):
         False, description="learner and actors do not wait for each other; the replay ratio is what it is"
     )
     timeout_seconds: float = Field(60.0, gt=0, description="a silent but living actor is given up after this")
+    address: str | None = Field(
+        None,
+        description="of a running Ray cluster's head, host:port, or auto where this machine is in one; none: a cluster "
+        "of this machine alone, for this run alone",
+    )
+
+    @property
+    def plays_apart(self) -> bool:
+        """Whether games are played in processes of their own."""
+        return self.kind != "in_process"
+
+    @property
+    def plays_elsewhere(self) -> bool:
+        """Whether those processes may be on any machine."""
+        return self.kind == "ray" and self.address is not None
 
 
 class ReplayConfig(Section):
@@ -325,4 +342,4 @@ class RunConfig(Section):
     @property
     def num_players(self) -> int:
         """Actors, or the one process that plays and learns in turn."""
-        return self.actors.count if self.actors.kind == "subprocess" else 1
+        return self.actors.count if self.actors.plays_apart else 1

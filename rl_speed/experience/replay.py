@@ -81,8 +81,15 @@ class Replay:
         self._generator = torch.Generator(device=self.device).manual_seed(seed)
 
     def append(self, rollout: Rollout) -> None:
-        """Writes T' rows over the oldest ones; the rollout's memory may be used again afterwards."""
+        """Writes T' rows over the oldest ones; the rollout's memory may be used again afterwards.
+
+        Where the first row begins a game although the last one that is stored ended none, games were started anew in
+        between (a resumed run, a lost actor): the last row is marked truncated, so that no window reaches across.
+        """
         rows = rollout.action.shape[0]
+        if self.rows_written:
+            last = (self.rows_written - 1) % self.steps
+            self._truncated[last] |= rollout.is_first[0].to(self.device) & ~self._terminated[last]
         place = (torch.arange(rows, device=self.device) + self.rows_written) % self.steps
         # Towards the CPU a copy that is not waited for may be read before it has arrived.
         non_blocking = self.device.type == "cuda"
@@ -91,12 +98,6 @@ class Replay:
         self._priority[place] = 1.0
         self._row_priority[place] = float(self.num_envs)
         self.rows_written += rows
-
-    def cut(self) -> None:
-        """Notes that what is appended next does not continue what was appended last."""
-        if self.rows_written:
-            last = (self.rows_written - 1) % self.steps
-            self._truncated[last] |= ~self._terminated[last]
 
     @property
     def rows_drawable(self) -> range:

@@ -119,7 +119,7 @@ def make_line(plan: Plan, ending: Ending, ranks: Ranks | None = None) -> tuple[P
     """
     config, timer, ranks = plan.share, StageTimer(), ranks or Ranks()
     env: Any = None
-    if config.actors.kind == "in_process":
+    if not config.actors.plays_apart:
         env = plan.parts.make_env(config.envs, config.envs.count, plan.seeds.env, plan.threads.env)
         plan = replace(plan, num_actions=env.num_actions)
     assert plan.num_actions is not None

@@ -45,7 +45,10 @@ def plan_threads(config: RunConfig, cores: Cores) -> Threads:
         config: explicit counts (not 0) are taken as they are; `envs.backend` decides how heavy a game is.
         cores: that may be used.
     """
-    if config.actors.kind == "subprocess":
+    if config.actors.plays_elsewhere:
+        env, taken = config.envs.threads or 1, 0
+        players, share = f"{config.actors.count} players in a Ray cluster", "nobody knows on which machines"
+    elif config.actors.plays_apart:
         env = config.envs.threads or 1
         samples_per_env_step = config.update.batch_size / config.update.env_steps_per_gradient_step
         is_light = samples_per_env_step >= LIGHT_PLAY_SAMPLES[config.envs.backend]

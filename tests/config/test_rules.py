@@ -205,6 +205,10 @@ CASES = {
                 ["envs.backend = cuda", "actors.kind = subprocess", "set it to in_process"],
             ),
             (
+                {"envs": {"backend": "cuda"}, "actors": {"kind": "ray"}},
+                ["envs.backend = cuda", "actors.kind = ray", "set it to in_process"],
+            ),
+            (
                 {"envs": {"backend": "cuda"}, "trainer": {"accelerator": "cpu"}},
                 ["envs.backend = cuda", "trainer.accelerator = cpu", "set it to auto or gpu"],
             ),
@@ -220,11 +224,43 @@ CASES = {
         ],
     ),
     rules.actor_settings_have_actors: (
-        [{}, {"actors": {"kind": "subprocess", "count": 2, "networks": 2, "free_running": True}}],
+        [
+            {},
+            *(
+                {"actors": {"kind": kind, "count": 2, "networks": 2, "free_running": True}}
+                for kind in ("subprocess", "ray")
+            ),
+        ],
         [
             ({"actors": {"count": 2}}, ["actors.count = 2", "set it to 1"]),
             ({"actors": {"networks": 3}}, ["actors.networks = 3", "set it to 1"]),
             ({"actors": {"free_running": True}}, ["actors.free_running = True", "set it to False"]),
+        ],
+    ),
+    rules.address_has_a_user: (
+        [{}, {"actors": {"kind": "ray"}}, {"actors": {"kind": "ray", "address": "auto"}}],
+        [
+            (
+                {"actors": {"kind": "subprocess", "address": "auto"}},
+                ["actors.address = auto", "actors.kind = ray, not subprocess", "leave it out"],
+            ),
+            ({"actors": {"address": "10.0.0.1:6379"}}, ["actors.address = 10.0.0.1:6379", "not in_process"]),
+        ],
+    ),
+    rules.address_is_a_heads: (
+        [
+            {"actors": {"kind": "ray", "address": address}}
+            for address in (None, "auto", "10.0.0.1:6379", "head.example:6379", "[fe80::1]:6379")
+        ],
+        [
+            (
+                {"actors": {"kind": "ray", "address": "ray://10.0.0.1:10001"}},
+                ["actors.address = ray://10.0.0.1:10001", "outside of a cluster", "10.0.0.1:6379", "auto"],
+            ),
+            *(
+                ({"actors": {"kind": "ray", "address": address}}, [f"actors.address = {address} ", "host:port"])
+                for address in ("", "localhost", "http://localhost:6379", "head:", "a b:6379", "fe80::1:6379")
+            ),
         ],
     ),
     rules.what_is_asked_for_is_confirmed: (

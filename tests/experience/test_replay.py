@@ -1,11 +1,14 @@
 """The ring against a scripted env: literal tables for the edges, a slow loop for everything else."""
 
+import random
+
 import pytest
 import torch
 
 from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.experience.replay import Replay, ReplaySettings, _interleaved, mean_frame
+from rl_speed.records import Rollout
 from rl_speed.system.stage_timer import StageTimer
 from tests.conftest import CountingEnv
 
@@ -70,17 +73,63 @@ def test_a_truncation_bootstraps_from_the_last_observation_that_is_known(tiny_co
     assert pixels(sample["next_observation"])[:3] == [[1, 2, 3], [1, 2, 3], [1, 2, 3]]
 
 
-def test_what_is_appended_after_a_cut_is_not_reached(tiny_config):
+def test_games_that_start_anew_do_not_continue_what_is_stored(tiny_config):
     config = tiny_config(envs={"frame_stack": 3})
     replay = make_replay(n_step=3)
     fill(config, CountingEnv([100]), 5, replay)
-    replay.cut()
     fill(config, CountingEnv([100]), 5, replay)
     sample = gather(replay, [2, 3, 4])
     assert sample["is_valid"].tolist() == [True, True, False]
     assert sample["n_step_return"].tolist() == [3 + 2, 4, 0]
-    # The stack of the first row after the cut starts anew.
+    # The stack of the first row of the new game starts anew.
     assert pixels(gather(replay, [5, 6])["observation"]) == [[0, 0, 0], [0, 0, 1]]
+
+
+def test_games_that_ended_are_not_marked_anew(tiny_config):
+    replay = make_replay(20, 2)
+    fill(tiny_config(envs={"frame_stack": 3}), CountingEnv([4, 5]), 16, replay)
+    assert replay._terminated.any()
+    assert not replay._truncated.any()
+
+
+def rows_of_lives(lives, rows, first_row):
+    """A rollout of one env per life: the pixel is the life's number, the reward the row's."""
+    envs = len(lives)
+    frame = torch.tensor([life % 256 for life, _ in lives], dtype=torch.uint8)[None, :, None, None]
+    is_first = torch.zeros(rows, envs, dtype=torch.bool)
+    is_first[0] = torch.tensor([begins for _, begins in lives])
+    none = torch.zeros(rows, envs, dtype=torch.bool)
+    reward = torch.arange(first_row, first_row + rows, dtype=torch.float32)[:, None].expand(rows, envs)
+    return Rollout(frame.expand(rows, envs, 20, 20), is_first, none.long(), reward, none, none, (), 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_window_joins_two_lives_of_an_env(seed):
+    """Envs are started anew at any rollout, each for itself; a slow loop says what a sample may hold."""
+    dice, n, stack, envs = random.Random(seed), 4, 3, 3
+    replay = make_replay(23, envs, stack, n)
+    history = []  # of each row the life of each env
+    life = [0] * envs
+    while len(history) < 150:
+        rows = dice.choice((1, 1, 2, 5))
+        begins = [dice.random() < 0.2 or not history for _ in range(envs)]
+        life = [number + 1 if begin else number for number, begin in zip(life, begins, strict=True)]
+        replay.append(rows_of_lives(list(zip(life, begins, strict=True)), rows, len(history)))
+        history += [life] * rows
+        for row in replay.rows_drawable:
+            for e in range(envs):
+                sample = gather(replay, [row], e)
+                own = history[row][e]
+                # Rows of the same life that follow: the return stops before the last of them.
+                after = next((k for k in range(n + 1) if history[row + k][e] != own), n + 1)
+                length = n if after == n + 1 else after - 1
+                assert sample["is_valid"].item() == (length > 0)
+                expected = sum(0.5**k * (row + k) for k in range(length))
+                assert sample["n_step_return"].item() == pytest.approx(expected)
+                assert sample["bootstrap_discount"].item() == 0.5**length
+                assert set(pixels(sample["observation"])[0]) <= {0, own}
+                if length:
+                    assert set(pixels(sample["next_observation"])[0]) <= {0, own}
 
 
 @pytest.mark.parametrize("rollout_steps", [1, 3])

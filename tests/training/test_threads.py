@@ -35,6 +35,15 @@ def test_threads(preset, overrides, cores, learner, env):
     assert (plan.of_each_shard(config.update, shards), plan.env) == (learner, env)
 
 
+def test_players_in_a_cluster_take_cores_where_they_are():
+    asked = ["actors.kind=ray", "update.env_steps_per_gradient_step=24"]
+    here = plan_threads(load_config("actors", asked), Cores(8, 8, ""))
+    assert (here.learner_cores, here.env) == (6, 1)
+    elsewhere = plan_threads(load_config("actors", [*asked, "actors.address=auto"]), Cores(8, 8, ""))
+    assert (elsewhere.learner_cores, elsewhere.env) == (8, 1)
+    assert elsewhere.reason.endswith("2 players in a Ray cluster, nobody knows on which machines")
+
+
 def test_arithmetic_goes_by_cores_and_games_by_hardware_threads():
     plan = plan_threads(load_config("smoke", ["envs.count=16"]), Cores(8, 4, ""))
     assert (plan.learner_cores, plan.env) == (4, 4)

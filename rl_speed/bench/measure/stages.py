@@ -69,7 +69,11 @@ def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int,
     """
     quiet_lightning()
     alone = config.model_copy(
-        update={"actors": config.actors.model_copy(update={"kind": "in_process", "count": 1, "networks": 1})}
+        update={
+            "actors": config.actors.model_copy(
+                update={"kind": "in_process", "count": 1, "networks": 1, "address": None}
+            )
+        }
     )
     # Threads, precision and parts of a minibatch are those of the run as it is.
     plan = make_plan(config)

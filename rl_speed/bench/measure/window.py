@@ -23,7 +23,6 @@ def fill(replay: Replay) -> None:
     ring = {name: tensor for name, tensor in replay.state_dict()["ring"].items() if name != "priority"}
     stored = Rollout(**ring, episode_ends=(), env_steps=0)
     while replay.rows_written < replay.steps:
-        replay.cut()
         replay.append(stored)
 
 

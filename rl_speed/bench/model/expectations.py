@@ -93,7 +93,7 @@ def expected_seconds(
     env = cost["env"] * (known / env_seconds[reference.envs.backend] if known else 1.0)
     if config.envs.backend != "classic":
         env /= own_threads.env
-    if config.actors.kind == "subprocess":
+    if config.actors.plays_apart:
         player = (act + env) / config.actors.count
         # Work that adds up over all cores cannot be spread thinner than this.
         spread = (one_thread + rest + act + env) / cores

@@ -26,7 +26,6 @@ class ActorPlan:
     parts: Parts
     envs: EnvsConfig
     network: NetworkConfig
-    memory: ActorMemory
     rollout_env_steps: int  # T
     num_actions: int
     env_seed: int
@@ -40,9 +39,14 @@ class ActorPlan:
 
 
 class RolloutActor:
-    """Plays its envs with a copy of the online network; sets threads and priority of the process that it is made in."""
+    """Plays its envs with a copy of the online network; sets threads and priority of the process that it is made in.
 
-    def __init__(self, plan: ActorPlan) -> None:
+    Args:
+        plan: what it plays and how.
+        memory: holds its own columns only.
+    """
+
+    def __init__(self, plan: ActorPlan, memory: ActorMemory) -> None:
         torch.set_num_threads(plan.threads)
         if plan.nice and hasattr(os, "nice"):
             os.nice(ACTOR_NICENESS)
@@ -57,20 +61,17 @@ class RolloutActor:
             with_autograd=plan.slow_grads,
         )
         env = plan.parts.make_env(plan.envs, plan.envs.count, plan.env_seed, plan.env_threads, can_resume=False)
-        first_env = plan.index * env.num_envs
-        self._columns = slice(first_env, first_env + env.num_envs)
         self._timer = StageTimer()
-        self._player = Player(env, self._policy, plan.envs, first_env, self._timer)
-        self._plan = plan
+        self._player = Player(env, self._policy, plan.envs, plan.index * env.num_envs, self._timer)
+        self._memory, self._rollout_env_steps = memory, plan.rollout_env_steps
 
     def play(self, order: Order) -> Answer:
         """See Actor."""
-        memory = self._plan.memory
-        load_flat_weights(self._policy.network, memory.weights[order.weights_row])
+        load_flat_weights(self._policy.network, self._memory.weights[order.weights_row])
         self._policy.epsilon = order.epsilon
         before = dict(self._timer.seconds)
-        space = memory.space.part(order.slot, slice(None), self._columns)
-        for t in range(self._plan.rollout_env_steps):
+        space = self._memory.space.part(order.slot)
+        for t in range(self._rollout_env_steps):
             self._player.begin()
             self._player.finish(space, t)
         episode_ends = self._player.take_episode_ends(order.env_steps, order.env_steps_stride)

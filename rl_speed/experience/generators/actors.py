@@ -9,17 +9,23 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import torch
+
 from rl_speed.config import RunConfig
 from rl_speed.experience.generators.actor_process import ActorPlan, RolloutActor
-from rl_speed.experience.generators.memory import ActorMemory
+from rl_speed.experience.generators.memory import ActorMemory, RoundMemory, flat_weights
 from rl_speed.experience.generators.pipes import PipeTransport
+from rl_speed.experience.generators.player import RolloutSpace
 from rl_speed.experience.generators.protocol import Transport
+from rl_speed.experience.generators.ray_actors import RayMemory, RayTransport
+from rl_speed.experience.generators.ray_process import make_player
 from rl_speed.experience.generators.rounds import FREE_RUNNING_SLOTS, LOCKED_SLOTS, CompleteRound, RoundScheduler
 from rl_speed.experience.parts import Parts
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.records import Rollout
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ActorGoneError
+from rl_speed.system.ray_cluster import connect
 from rl_speed.system.stage_timer import StageTimer
 
 POLL_SECONDS = 0.5
@@ -30,7 +36,7 @@ class ActorGenerator:
 
     Args:
         rounds: decides what is ordered.
-        memory: what learner and actors share.
+        memory: where the actors' rollouts are found and weights are published.
         transport: reaches the actors; closed with this generator.
         policy: holds the online network and epsilon; actors act with copies.
         timer: charged with waiting, and with the actors' own seconds.
@@ -40,7 +46,7 @@ class ActorGenerator:
     def __init__(
         self,
         rounds: RoundScheduler,
-        memory: ActorMemory,
+        memory: RoundMemory,
         transport: Transport,
         policy: EpsilonGreedyPolicy,
         timer: StageTimer,
@@ -127,7 +133,7 @@ def start_actors(
     timer: StageTimer,
     ending: Ending,
 ) -> ActorGenerator:
-    """Starts actor processes on this machine.
+    """Starts actor processes on this machine, or in a Ray cluster.
 
     Args:
         config: actors, envs, network and precision, with nothing left to decide.
@@ -140,6 +146,7 @@ def start_actors(
 
     Raises:
         ConfigError: there is not enough shared memory.
+        UserError: there is no Ray, or no cluster with room for the actors.
     """
     actors = config.actors
     rounds = RoundScheduler(
@@ -149,39 +156,74 @@ def start_actors(
         actors.rollout_env_steps,
         config.total_envs,
     )
-    memory = ActorMemory.allocate_shared(config.envs, rounds, policy.network)
-    plans = _plans(config, parts, policy, memory, seeds, env_threads)
-    transport = PipeTransport([partial(RolloutActor, plan) for plan in plans], actors.timeout_seconds)
+    plans = _plans(config, parts, policy, seeds, env_threads)
+    start = _start_in_ray if actors.kind == "ray" else _start_processes
+    memory, transport = start(config, rounds, policy, plans)
     return ActorGenerator(rounds, memory, transport, policy, timer, ending)
+
+
+def _start_processes(
+    config: RunConfig, rounds: RoundScheduler, policy: EpsilonGreedyPolicy, plans: list[ActorPlan]
+) -> tuple[RoundMemory, Transport]:
+    memory = ActorMemory.allocate_shared(config.envs, rounds, policy.network)
+    makers = [partial(RolloutActor, plan, memory.of_actor(plan.index, config.envs.count)) for plan in plans]
+    return memory, PipeTransport(makers, config.actors.timeout_seconds)
+
+
+def _start_in_ray(
+    config: RunConfig, rounds: RoundScheduler, policy: EpsilonGreedyPolicy, plans: list[ActorPlan]
+) -> tuple[RoundMemory, Transport]:
+    """Actors play on the CPU of their machine, wherever the learner's network is."""
+    num_weights = flat_weights(policy.network).numel()
+    cpus = max(config.actors.threads, plans[0].env_threads)
+    rollout_bytes = sum(
+        tensor.nbytes
+        for tensor in RolloutSpace.allocate(
+            rounds.rollout_env_steps, rounds.num_envs, config.envs, rounds.num_slots, device="meta"
+        )
+        .tensors()
+        .values()
+    )
+    # Twice what is under way: objects are let go of a moment later than they are done with.
+    store_bytes = 2 * (rollout_bytes + rounds.num_weights_rows * num_weights * torch.float32.itemsize)
+    cluster = connect("actors.kind = ray", config.actors.address, len(plans) * cpus, store_bytes)
+    try:
+        memory = RayMemory(config.envs, rounds, cluster.ray.put)
+        makers = [partial(make_player, plan, num_weights) for plan in plans]
+        return memory, RayTransport(cluster, makers, memory, cpus, config.actors.timeout_seconds)
+    except BaseException:
+        cluster.close()
+        raise
 
 
 def _plans(
     config: RunConfig,
     parts: Parts,
     policy: EpsilonGreedyPolicy,
-    memory: ActorMemory,
     seeds: list[tuple[int, int]],
     env_threads: int,
 ) -> list[ActorPlan]:
     """What each actor is told when it starts."""
+    in_ray = config.actors.kind == "ray"
+    # Of a GPU's precision an actor's CPU knows nothing.
+    use_bf16 = policy.use_bf16 and not (in_ray and policy.device.type != "cpu")
     return [
         ActorPlan(
             index=index,
             parts=parts,
             envs=config.envs,
             network=config.network,
-            memory=memory,
             rollout_env_steps=config.actors.rollout_env_steps,
             num_actions=policy.num_actions,
             env_seed=env_seed,
             policy_seed=policy_seed,
             env_threads=env_threads,
             threads=config.actors.threads,
-            device=str(policy.device),
-            use_bf16=policy.use_bf16,
+            device="cpu" if in_ray else str(policy.device),
+            use_bf16=use_bf16,
             slow_grads=policy.with_autograd,
             # The shards of a minibatch wait for each other: one that has lost its core to an actor stops them all.
-            nice=config.update.num_shards > 1,
+            nice=config.update.num_shards > 1 and not config.actors.plays_elsewhere,
         )
         for index, (env_seed, policy_seed) in enumerate(seeds)
     ]

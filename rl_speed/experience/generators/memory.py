@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -31,11 +32,27 @@ def load_flat_weights(network: nn.Module, vector: Tensor) -> None:
         start += part.numel()
 
 
+def actor_columns(index: int, num_envs: int) -> slice:
+    """Where the envs of one actor, which has `num_envs`, are among those of all."""
+    return slice(index * num_envs, (index + 1) * num_envs)
+
+
+class RoundMemory(Protocol):
+    """Where a learner finds the rollouts of its actors, and leaves weights for them."""
+
+    @property
+    def space(self) -> RolloutSpace:
+        """On the CPU, fields [S, T, E, ...]: S slots, all actors' envs."""
+
+    def publish(self, row: int, network: nn.Module) -> None:
+        """Puts the network's present weights into a row; when it returns, they can be ordered to be acted with."""
+
+
 @dataclass(frozen=True)
 class ActorMemory:
     """Slots that actors write rollouts into, and rows that they read weights from."""
 
-    space: RolloutSpace  # on the CPU, fields [S, T, E, ...]: S slots, all actors' envs
+    space: RolloutSpace  # on the CPU, fields [S, T, E, ...]: S slots, all actors' envs or those of one
     weights: Tensor  # float32 [R, P], on the network's device: parameters and buffers, flat
 
     @classmethod
@@ -62,6 +79,11 @@ class ActorMemory:
         for tensor in [*memory.space.tensors().values(), memory.weights]:
             tensor.share_memory_()  # type: ignore[no-untyped-call]
         return memory
+
+    def of_actor(self, index: int, num_envs: int) -> ActorMemory:
+        """What one actor with `num_envs` envs sees of this memory: a view of its own columns, and all weights."""
+        columns = actor_columns(index, num_envs)
+        return ActorMemory(self.space.part(slice(None), slice(None), columns), self.weights)
 
     def publish(self, row: int, network: nn.Module) -> None:
         """Writes the network's present weights into a row; when it returns, an actor may read them."""

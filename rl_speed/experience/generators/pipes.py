@@ -13,14 +13,13 @@ from typing import Any, NoReturn
 
 import torch.multiprocessing as mp
 
+from rl_speed.experience.generators.patience import Patience
 from rl_speed.experience.generators.protocol import Actor, Answer, Order
 from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 from rl_speed.system.group_signals import answer_signals, held_signals
 from rl_speed.system.output import make_streams_patient
 
 FAREWELL_SECONDS = 2.0
-# Between two looks at the pipes a learner that trains or sleeps passes no more than this for waiting.
-MAX_UNOBSERVED_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,33 +69,6 @@ def serve(make_actor: Callable[[], Actor], connection: Connection) -> None:
 def _fail(connection: Connection, error: BaseException) -> NoReturn:
     connection.send(_Failure(traceback.format_exc(), str(error) if isinstance(error, UserError) else None))
     raise SystemExit(1) from None
-
-
-class Patience:
-    """How long actors that owe an answer have been silent, by time in which this process really waited for them.
-
-    A process that was stopped (SIGSTOP, a debugger) or busy does not hold that time against its actors.
-
-    Args:
-        limit_seconds: silence that is borne.
-        now: a monotonic clock in seconds.
-    """
-
-    def __init__(self, limit_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
-        self.limit_seconds = limit_seconds
-        self._now = now
-        self.restart()
-
-    def restart(self) -> None:
-        """An actor has answered, or the first one has got an order."""
-        self._silent_seconds, self._counted_until = 0.0, self._now()
-
-    def is_exhausted(self, timeout_seconds: float) -> bool:
-        """Counts the time since the last call, which ended with a wait of up to `timeout_seconds` for nothing."""
-        now = self._now()
-        self._silent_seconds += min(now - self._counted_until, timeout_seconds + MAX_UNOBSERVED_SECONDS)
-        self._counted_until = now
-        return self._silent_seconds > self.limit_seconds
 
 
 class PipeTransport:

@@ -65,8 +65,6 @@ def restore_experience(
         notify("the checkpoint holds no replay: it is filled anew before training goes on")
     else:
         dataset.replay.load_state_dict(content["replay"])
-        if not has_games:
-            dataset.replay.cut()
     if not has_games:
         notify("the games are started anew, and so is the mean of their returns; replay and networks go on")
     notify(f"restored {folder.name} in {time.perf_counter() - start:.1f} s")

@@ -7,7 +7,11 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
+import torch
+
+from rl_speed.config import EnvsConfig
 from rl_speed.experience.generators.memory import ActorMemory
+from rl_speed.experience.generators.player import RolloutSpace
 from rl_speed.experience.generators.protocol import Answer, Order
 from rl_speed.records import EpisodeEnd
 from rl_speed.system.errors import UserError
@@ -22,12 +26,11 @@ class ScriptedActor:
     def __init__(self, index: int, num_envs: int, memory: ActorMemory, max_sleep_seconds: float = 0.0) -> None:
         self.index, self.num_envs = index, num_envs
         self._memory, self._max_sleep_seconds = memory, max_sleep_seconds
-        self._columns = slice(index * num_envs, (index + 1) * num_envs)
         self._random = random.Random()
 
     def rows(self, order: Order) -> Iterator[None]:
         """Writes one row at each step of the iteration."""
-        space = self._memory.space.part(order.slot, slice(None), self._columns)
+        space = self._memory.space.part(order.slot)
         for t in range(space.action.shape[0]):
             env_steps = order.env_steps + t * order.env_steps_stride
             space.frame[t] = env_steps % 251
@@ -41,7 +44,8 @@ class ScriptedActor:
     def answer(self, order: Order) -> Answer:
         """The first env's game ends in every rollout: the higher the actor's number, the earlier."""
         t = -self.index % self._memory.space.action.shape[1]
-        end = EpisodeEnd(self._columns.start, order.epsilon, 1, order.env_steps + (t + 1) * order.env_steps_stride)
+        env_steps = order.env_steps + (t + 1) * order.env_steps_stride
+        end = EpisodeEnd(self.index * self.num_envs, order.epsilon, 1, env_steps)
         return Answer((end,), {"act": 1.0, "env": 2.0})
 
     def play(self, order: Order) -> Answer:
@@ -52,6 +56,13 @@ class ScriptedActor:
 
     def close(self) -> None:
         """There are no games."""
+
+
+def make_scripted(index: int, num_envs: int, steps: int, losses: int) -> tuple[ScriptedActor, ActorMemory]:
+    """An ActorMaker, with the first three arguments bound."""
+    space = RolloutSpace.allocate(steps, num_envs, EnvsConfig(image_height=20, image_width=20), 1)
+    memory = ActorMemory(space, torch.zeros(1, 1))
+    return ScriptedActor(index, num_envs, memory), memory
 
 
 class RandomTransport:

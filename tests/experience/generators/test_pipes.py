@@ -11,63 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rl_speed.experience.generators.pipes import MAX_UNOBSERVED_SECONDS, Patience, PipeTransport
+from rl_speed.experience.generators.pipes import PipeTransport
 from rl_speed.experience.generators.protocol import Order
 from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 from tests.command_line import HANG_SECONDS
 from tests.experience.generators.scripted_actors import fail, refuse
 
 ORDER = Order(slot=0, weights_row=0, epsilon=0.0, env_steps=0, env_steps_stride=1)
-
-
-class ManualClock:
-    """A clock that the test sets."""
-
-    def __init__(self):
-        self.seconds = 1000.0
-
-    def __call__(self):
-        return self.seconds
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-def waits_until_exhausted(patience, clock, wait_seconds, timeout_seconds):
-    """How many waits of equal length are borne."""
-    for waits in range(1, 1000):
-        clock.seconds += wait_seconds
-        if patience.is_exhausted(timeout_seconds):
-            return waits
-    raise AssertionError("never exhausted")
-
-
-def test_patience_ends_after_the_limit(clock):
-    assert waits_until_exhausted(Patience(3.0, clock), clock, 0.5, timeout_seconds=0.5) == 7
-
-
-def test_looks_that_do_not_wait_count_the_time_between_them(clock):
-    assert waits_until_exhausted(Patience(3.0, clock), clock, 0.25, timeout_seconds=0.0) == 13
-
-
-@pytest.mark.parametrize("timeout_seconds", [0.0, 0.5, 30.0])
-def test_a_stopped_learner_does_not_hold_its_absence_against_the_actors(clock, timeout_seconds):
-    patience = Patience(60.0, clock)
-    clock.seconds += 100_000.0
-    assert not patience.is_exhausted(timeout_seconds)
-    # What is left of the limit is less by one wait, not more.
-    left = 60.0 - timeout_seconds - MAX_UNOBSERVED_SECONDS
-    assert waits_until_exhausted(patience, clock, 0.5, timeout_seconds=0.5) == pytest.approx(left / 0.5, abs=1)
-
-
-def test_an_answer_restarts_patience(clock):
-    patience = Patience(3.0, clock)
-    for _ in range(10):
-        clock.seconds += 1.0
-        assert not patience.is_exhausted(1.0)
-        patience.restart()
 
 
 def test_a_traceback_is_reported_even_if_the_next_order_comes_too_late():
@@ -117,7 +67,7 @@ from rl_speed.experience.generators.pipes import PipeTransport
 if __name__ == "__main__":
     rounds, policy, timer = make_parts(SETTINGS["two_actors"])
     memory = ActorMemory.allocate_shared(ENVS, rounds, policy.network)
-    transport = PipeTransport([partial(ScriptedActor, i, 1, memory, 0.25) for i in range(2)], 60.0)
+    transport = PipeTransport([partial(ScriptedActor, i, 1, memory.of_actor(i, 1), 0.25) for i in range(2)], 60.0)
     generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
     next(generator)
     transport.patience.limit_seconds = 2.0

@@ -11,15 +11,24 @@ import pytest
 import torch
 
 from rl_speed.config import EnvsConfig
+from rl_speed.experience.generators import ray_actors
 from rl_speed.experience.generators.actors import ActorGenerator
 from rl_speed.experience.generators.memory import ActorMemory
 from rl_speed.experience.generators.pipes import PipeTransport
 from rl_speed.experience.generators.protocol import Answer, Order
+from rl_speed.experience.generators.ray_actors import RayMemory, RayTransport
 from rl_speed.experience.generators.rounds import FREE_RUNNING_SLOTS, LOCKED_SLOTS, RoundScheduler
 from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.system.ending import Ending
+from rl_speed.system.ray_cluster import RayCluster
 from rl_speed.system.stage_timer import StageTimer
-from tests.experience.generators.scripted_actors import RandomTransport, RecordingTransport, ScriptedActor
+from tests.experience.generators.fake_ray import FakeRay
+from tests.experience.generators.scripted_actors import (
+    RandomTransport,
+    RecordingTransport,
+    ScriptedActor,
+    make_scripted,
+)
 
 ENVS = EnvsConfig(image_height=20, image_width=20)
 NO_ANSWER = Answer((), {})
@@ -235,7 +244,8 @@ def test_rounds_equal_the_model_however_fast_actors_are(name):
         dice = random.Random(seed)
         rounds, policy, timer = make_parts(setting)
         memory = ActorMemory.allocate(ENVS, rounds, policy.network)
-        actors = [ScriptedActor(index, setting.envs_per_actor, memory) for index in range(setting.num_actors)]
+        envs = setting.envs_per_actor
+        actors = [ScriptedActor(index, envs, memory.of_actor(index, envs)) for index in range(setting.num_actors)]
         scripted = RandomTransport(actors, dice)
         transport = RecordingTransport(scripted)
         generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
@@ -255,13 +265,36 @@ def test_rounds_equal_the_model_however_fast_actors_are(name):
     assert all(orders == orders_of_all[0] for orders in orders_of_all)
 
 
+@pytest.mark.parametrize("name", SETTINGS)
+def test_rounds_equal_the_model_in_a_cluster_that_loses_actors(name, monkeypatch):
+    monkeypatch.setattr(ray_actors, "MAX_LOSSES_IN_A_ROW", 1000)
+    setting, calls, losses = SETTINGS[name], 14, 0
+    for seed in range(20):
+        dice = random.Random(seed)
+        ray = FakeRay(dice, loss=0.1)
+        rounds, policy, timer = make_parts(setting)
+        memory = RayMemory(ENVS, rounds, ray.put)
+        envs, steps = setting.envs_per_actor, setting.rollout_env_steps
+        makers = [partial(make_scripted, index, envs, steps) for index in range(setting.num_actors)]
+        transport = RecordingTransport(RayTransport(RayCluster(ray, lambda: None), makers, memory, 1, 60.0))
+        generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
+        take_and_check(setting, generator, policy, calls, generator.is_ready, ray.play_on)
+        # The caller's orders are the same as ever: what is sent again is the transport's own affair.
+        check_orders(setting, transport.orders, calls)
+        generator.close()
+        assert all(handle.is_dead for handle in ray.handles)
+        losses += ray.losses
+    assert losses > 50
+
+
 @pytest.mark.parametrize("name", ["networks", pytest.param("free_running_networks", marks=pytest.mark.slow)])
 def test_rounds_equal_the_model_over_real_pipes(name):
     setting, calls = SETTINGS[name], 30
     rounds, policy, timer = make_parts(setting)
     memory = ActorMemory.allocate_shared(ENVS, rounds, policy.network)
+    envs = setting.envs_per_actor
     makers = [
-        partial(ScriptedActor, index, setting.envs_per_actor, memory, 0.003) for index in range(setting.num_actors)
+        partial(ScriptedActor, index, envs, memory.of_actor(index, envs), 0.003) for index in range(setting.num_actors)
     ]
     transport = RecordingTransport(PipeTransport(makers, timeout_seconds=60.0))
     generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
