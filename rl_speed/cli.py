@@ -72,6 +72,9 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of networks, exploration, replay and games.")] = None,
     max_time: Annotated[str | None, typer.Option(help="Give up after this wall time, HH:MM:SS.")] = None,
+    launcher: Annotated[
+        str | None, typer.Option(help="ray: learn in a Ray cluster; short for --set trainer.launcher=ray.")
+    ] = None,
 ) -> None:
     """Train until the mean return of the last 100 games reaches the goal (Pong: 19.5), and fresh games bear it out.
 
@@ -92,7 +95,7 @@ def train(
         try:
             api.train(
                 config,
-                list(set_ or []),
+                [*(set_ or []), *([] if launcher is None else [f"trainer.launcher={launcher}"])],
                 seed=seed,
                 max_seconds=max_seconds,
                 resume=resume,

@@ -300,11 +300,23 @@ def actor_settings_have_actors(config: RunConfig) -> str | None:
 
 def address_has_a_user(config: RunConfig) -> str | None:
     """A cluster is joined only by what runs in one."""
-    address, users = config.actors.address, {"actors.kind": config.actors.kind}
+    address = config.actors.address
+    users = {"actors.kind": config.actors.kind, "trainer.launcher": config.trainer.launcher}
     if address is None or "ray" in users.values():
         return None
     listed = " or ".join(f"{field} = ray, not {value}" for field, value in users.items())
     return f"actors.address = {address} is for {listed}; leave it out or change that"
+
+
+def ranks_share_a_cluster(config: RunConfig) -> str | None:
+    """Else each rank would start one of its own."""
+    ranks = config.trainer.world_size
+    if ranks == 1 or config.actors.kind != "ray" or config.actors.address or config.trainer.launcher == "ray":
+        return None
+    return (
+        f"actors.kind = ray with {ranks} ranks takes one cluster for all of them; give actors.address of one that is "
+        f"running, or set trainer.launcher to ray"
+    )
 
 
 def address_is_a_heads(config: RunConfig) -> str | None:
@@ -355,6 +367,7 @@ RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     frame_keeps_rows,
     actor_settings_have_actors,
     address_has_a_user,
+    ranks_share_a_cluster,
     address_is_a_heads,
     every_network_acts,
     every_rank_keeps_the_rules,

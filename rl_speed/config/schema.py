@@ -301,6 +301,12 @@ class TrainerConfig(Section):
         1, ge=1, le=1024, description="ranks on each machine, which learn together: its GPUs, or processes on its CPU"
     )
     num_nodes: int = Field(1, ge=1, le=1024, description="machines; more than one take a launcher (docs/devices.md)")
+    launcher: Literal["auto", "ray"] = Field(
+        "auto",
+        description="auto: ranks are started here, or by torchrun or srun; ray: as workers of Ray Train in a cluster, "
+        "all of them anew from the last checkpoint when one dies",
+    )
+    max_restarts: int = Field(3, ge=0, le=1000, description="of all ranks, with launcher = ray")
     timeout_seconds: float = Field(300.0, gt=0, description="ranks that have not come after this are given up")
 
     @property

@@ -31,6 +31,11 @@ class Ending:
         self.is_rank_lost = False  # a process that this one learns together with is gone
 
     @property
+    def seconds_left(self) -> float | None:
+        """Wall time until the limit; None without one."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    @property
     def wish(self) -> str | None:
         """Why this process would like to end, as result.json says it; None if it may go on."""
         if self.stop.is_set():

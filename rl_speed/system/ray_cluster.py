@@ -114,6 +114,20 @@ def _import_ray(asked_by: str) -> Any:
     return ray
 
 
+def torch_training() -> tuple[Any, Any, Any]:
+    """Ray Train, its TorchTrainer, and the settings of that one's process group.
+
+    Raises:
+        UserError: Ray is installed without Ray Train.
+    """
+    try:
+        from ray import train
+        from ray.train.torch import TorchConfig, TorchTrainer
+    except ImportError as error:
+        raise UserError(f"trainer.launcher = ray needs Ray Train ({error}); pip install 'rl-speed[ray]'") from None
+    return train, TorchTrainer, TorchConfig
+
+
 def _start(ray: Any, asked_by: str, cpus: int, store_bytes: int, folder: str) -> None:
     short = {"_temp_dir": folder} if len(folder) <= _LONGEST_FOLDER else {}
     memory = max(store_bytes, LEAST_STORE_BYTES)

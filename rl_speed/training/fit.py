@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ from rl_speed.training.plan import Plan, make_plan, replay_bytes
 from rl_speed.training.ranks.group import Ranks
 from rl_speed.training.ranks.joining import joined, plan_together
 from rl_speed.training.ranks.place import Place, find_place
-from rl_speed.training.result import Counts, Judgement, last_line, make_result, write_result
+from rl_speed.training.ranks.ray_learners import Worker, run_learners
+from rl_speed.training.result import RESULT_FILE, Counts, Judgement, last_line, make_result, write_result
 from rl_speed.training.run_folder import CHECKPOINTS, CONFIG_FILE, RunFolder, new_run_folder
 from rl_speed.training.signals import interrupt_waits
 
@@ -76,12 +78,12 @@ def fit(
         KeyboardInterrupt: the run was interrupted, and saved.
     """
     task = Task(request, parts or Parts(), started)
+    if request.config.trainer.launcher == "ray":
+        return _fit_on_ray(task, console or Console(), Ending(stop, request.config.stop.max_seconds, started))
     place = find_place(request.config.trainer)
     ending = Ending(stop, request.config.stop.max_seconds if place.is_first else None, started)
-    with (
-        joined(request.config, place, ending, partial(_serve_rank, task)) as ranks,
-        interrupt_waits(ranks.size, ending.stop),
-    ):
+    together = joined(request.config, place, ending, partial(_serve_rank, task))
+    with interrupt_waits(place.world_size, ending.stop), together as ranks:
         return _fit(task, console or Console(), watchers, ranks, ending)
 
 
@@ -93,11 +95,13 @@ class Task:
         request: what is asked for, and the checkpoint to go on from.
         parts: what plays and what learns.
         started: moment of `time.monotonic` from which the run's time counts; None: now.
+        folder: of the run, where another process has it; None: rank 0 takes it.
     """
 
     request: Request
     parts: Parts
     started: float | None
+    folder: Path | None = None
 
 
 def _serve_rank(task: Task, place: Place, port: int, stop: threading.Event) -> None:
@@ -105,17 +109,43 @@ def _serve_rank(task: Task, place: Place, port: int, stop: threading.Event) -> N
     quiet_lightning()
     ending = Ending(stop)
     try:
-        with joined(task.request.config, place, ending, port=port) as ranks:
+        with joined(task.request.config, place, ending, address=("127.0.0.1", port)) as ranks:
             _fit(task, Console(quiet=True), (), ranks, ending)
     except (UserError, ActorError, RankError):  # rank 0 was told, and tells the user
         raise SystemExit(1) from None
+
+
+def _fit_on_ray(task: Task, console: Console, ending: Ending) -> Outcome:
+    """The run as Ray Train carries it out; this process keeps its folder, and shows what rank 0 says."""
+    with ExitStack() as stack:
+        path = _run_folder(task, Ranks(), stack).absolute()
+        elsewhere = replace(task, folder=path, started=None)
+        stack.enter_context(interrupt_waits(task.request.config.trainer.world_size + 1, ending.stop))
+        run_learners(task.request.config, path, partial(_learn_on_ray, elsewhere), console, ending)
+        result = json.loads((path / RESULT_FILE).read_text(encoding="utf-8"))
+        return Outcome(result, path)
+
+
+def _learn_on_ray(task: Task, worker: Worker) -> None:
+    """What a rank does that Ray Train has started, or has started again: then it goes on from the last checkpoint."""
+    quiet_lightning()
+    assert task.folder is not None
+    config = task.request.config
+    with joined(config, worker.place, worker.ending, address=worker.address) as ranks:
+        newest = ranks.from_first(next(iter(list_checkpoints(task.folder / CHECKPOINTS)), None))
+        if newest is not None:
+            kept = read_model(newest)["rl_speed"]["kept"]
+            if newest != task.request.folder:
+                worker.console.print(f"a rank was lost: all are started anew, and go on from {newest.name}")
+            task = replace(task, request=replace(task.request, folder=newest, kept=kept))
+        _fit(task, worker.console, (), ranks, worker.ending)
 
 
 def _fit(task: Task, console: Console, watchers: Sequence[Callback], ranks: Ranks, ending: Ending) -> Outcome:
     """One rank's run."""
     request = task.request
     with ExitStack() as stack:
-        path = _run_folder(request, ranks, stack)
+        path = _run_folder(task, ranks, stack)
         earlier = _Earlier() if request.folder is None else _read_earlier(request.folder)
         occasion = Occasion(
             request.preset,
@@ -140,16 +170,16 @@ def _fit(task: Task, console: Console, watchers: Sequence[Callback], ranks: Rank
         return Outcome(_carry_out(run, occasion), path)
 
 
-def _run_folder(request: Request, ranks: Ranks, stack: ExitStack) -> Path:
+def _run_folder(task: Task, ranks: Ranks, stack: ExitStack) -> Path:
     """The run's folder, which rank 0 takes for itself; the others see it or do not begin."""
-    path: Path | None = None
-    if ranks.is_first:
+    request, path = task.request, task.folder
+    if ranks.is_first and path is None:
         new = Path(request.config.logging.directory)
         folder = RunFolder(request.run_folder) if request.run_folder else new_run_folder(new)
         stack.callback(folder.release)
         path = folder.path.absolute() if ranks.size > 1 else folder.path
     path = ranks.from_first(path)
-    assert path is not None
+    assert isinstance(path, Path)
     is_seen = ranks.gather_values(path.is_dir())
     if not all(is_seen):
         raise UserError(

@@ -13,6 +13,8 @@ from rl_speed.training.plan import Plan
 from rl_speed.training.speed import SpeedMeter
 from rl_speed.training.statistics import EpisodeStatistics
 
+RESULT_FILE = "result.json"
+
 
 def clock_text(seconds: float) -> str:
     """Seconds as h:mm:ss, or m:ss below an hour."""
@@ -100,7 +102,7 @@ def write_result(directory: Path, result: dict[str, Any]) -> None:
     Raises:
         UserError: the folder cannot be written.
     """
-    path = directory / "result.json"
+    path = directory / RESULT_FILE
     try:
         write_whole(path, result)
     except OSError as error:

@@ -88,7 +88,7 @@ def _serve_rank(
 ) -> None:
     """Another rank of the same run: it does what rank 0 does, and nobody reads its numbers."""
     ending = Ending(stop)
-    with joined(config, place, ending, port=port) as ranks:
+    with joined(config, place, ending, address=("127.0.0.1", port)) as ranks:
         _measure_rank(config, preset, spec, (ranks, ending), lambda phase: None)
 
 

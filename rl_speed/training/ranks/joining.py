@@ -37,17 +37,16 @@ class MeetingPoint:
     Args:
         place: of this process.
         seconds: how long rank 0 may take to appear.
-        port: of rank 0's store on this machine, for a rank that rank 0 has started.
-        host: of rank 0, where the launcher does not say it in the environment.
+        address: host and port of rank 0, where its launcher does not say them in the environment; port 0: a free one.
 
     Raises:
         ConfigError: nobody is there.
     """
 
-    def __init__(self, place: Place, seconds: float, port: int = 0, host: str | None = None) -> None:
+    def __init__(self, place: Place, seconds: float, address: tuple[str, int]) -> None:
         self.place = place
         wait, torch_distributed = timedelta(seconds=seconds), cast("Any", distributed)
-        self.host, self.port = host or "127.0.0.1", port
+        self.host, self.port = address
         try:
             if place.launcher == "torchrun":
                 self.host = main_address(place)[0]
@@ -70,7 +69,13 @@ class MeetingPoint:
 
 
 @contextmanager
-def joined(config: RunConfig, place: Place, ending: Ending, rank: Rank | None = None, port: int = 0) -> Iterator[Ranks]:
+def joined(
+    config: RunConfig,
+    place: Place,
+    ending: Ending,
+    rank: Rank | None = None,
+    address: tuple[str, int] = ("127.0.0.1", 0),
+) -> Iterator[Ranks]:
     """All ranks of a run, together for the block; one rank is by itself.
 
     Args:
@@ -78,7 +83,7 @@ def joined(config: RunConfig, place: Place, ending: Ending, rank: Rank | None = 
         place: of this process.
         ending: of this process; it hears of others' wishes and losses.
         rank: what the others do, where this one has to start them (`Place.starts_others`); pickled.
-        port: of the meeting point, for a rank that another one has started.
+        address: of the meeting point, host and port, where neither the environment nor this process decides about it.
 
     Raises:
         UserError: not all have come, or this rank's device is not there.
@@ -90,7 +95,7 @@ def joined(config: RunConfig, place: Place, ending: Ending, rank: Rank | None = 
         yield Ranks(place)
         return
     seconds, (_, device) = config.trainer.timeout_seconds, decide_device(config, place)
-    point = MeetingPoint(place, seconds, port)
+    point = MeetingPoint(place, seconds, address)
     with ExitStack() as stack:
         processes = None
         if place.starts_others:
