@@ -21,6 +21,8 @@ SHARES_SECONDS = 5.0  # on a GPU, how long the stages are timed one by one
 def fill(replay: Replay) -> None:
     """Repeats what is stored until the ring is full: memory and its traffic are then those of a long run."""
     ring = {name: tensor for name, tensor in replay.state_dict()["ring"].items() if name != "priority"}
+    ring["is_first"] = ring["is_first"].clone()
+    ring["is_first"][0] = True  # copies do not continue each other
     stored = Rollout(**ring, episode_ends=(), env_steps=0)
     while replay.rows_written < replay.steps:
         replay.append(stored)
