@@ -19,7 +19,8 @@ GPU_PRESETS = ("cuda", "fast_gpu")
 SWEEPS = ("envs", "actors", "wrappers", "devices")
 ENV_ONLY_COUNT = 16  # games of the comparison without a learner
 PREFILL_ENV_STEPS = 1000
-DEVICE_COUNTS = (1, 2, 4, 8)
+DEVICE_COUNTS = (1, 2, 4, 8, 16)
+LEAST_POINTS = 4  # also where there are fewer cores: that it does not pay is an answer
 
 
 @dataclass(frozen=True)
@@ -153,26 +154,32 @@ def wrappers_points() -> list[Contestant]:
     ]
 
 
-def devices_points(gpus: int) -> list[Contestant]:
+def devices_points(gpus: int, cores: int) -> list[Contestant]:
     """The sweep over ranks, which share the work of one run, and over actor processes of one rank.
 
     Args:
         gpus: of this machine; with none, ranks are processes of its CPU.
+        cores: that may be used.
     """
     preset = "fast_gpu" if gpus else "fast_cpu"
-    counts = [count for count in DEVICE_COUNTS if count <= max(gpus, 4 if not gpus else 1)]
-    points = [
-        _devices_point(preset, "ranks", count, (f"trainer.devices={count}",), f"{count} rank{'s' * (count > 1)}")
-        for count in counts
-    ]
+    ranks = [count for count in DEVICE_COUNTS if count <= (gpus or max(cores, LEAST_POINTS))]
+    players = [count for count in DEVICE_COUNTS if count <= max(cores, LEAST_POINTS)]
     envs = load_config(preset).total_envs
-    return points + [
+    of_ranks = [
+        _devices_point(preset, "ranks", count, (f"trainer.devices={count}",), f"{count} rank{'s' * (count > 1)}")
+        for count in ranks
+    ]
+    of_players = [
         _devices_point(
-            preset, "players", count, (f"actors.count={count}", f"envs.count={envs // count}"),
+            preset,
+            "players",
+            count,
+            (f"actors.count={count}", f"envs.count={envs // count}"),
             f"{count} actor{'s' * (count > 1)} x {envs // count} envs",
         )
-        for count in DEVICE_COUNTS
-    ]  # fmt: skip
+        for count in players
+    ]
+    return of_ranks + of_players
 
 
 def _devices_point(preset: str, what: str, count: int, overrides: tuple[str, ...], name: str) -> Contestant:

@@ -28,6 +28,7 @@ from rl_speed.bench.model.rows import make_rows, per_second
 from rl_speed.bench.model.solving import why_not_solved
 from rl_speed.bench.provenance import commit, package_facts
 from rl_speed.config import validate
+from rl_speed.system.cores import usable_cores
 from rl_speed.system.json_file import write_whole
 from rl_speed.system.machine import gpu_names, machine, versions
 from rl_speed.training.plan import decided_fields, with_fields
@@ -163,8 +164,12 @@ class Session:
         if name == "envs":
             self._sweep_envs()
         else:
-            points = {"actors": actors_points, "wrappers": wrappers_points}
-            self.interleave(devices_points(len(gpu_names())) if name == "devices" else points[name]())
+            points = {
+                "actors": actors_points,
+                "wrappers": wrappers_points,
+                "devices": lambda: devices_points(len(gpu_names()), usable_cores().count),
+            }
+            self.interleave(points[name]())
 
     def _sweep_envs(self) -> None:
         chosen = []

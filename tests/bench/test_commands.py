@@ -59,7 +59,7 @@ def test_a_peer_that_is_not_installed_is_one_sentence(here, monkeypatch, tmp_pat
 
 BAD_INPUT = [
     (["bench", "baseline", "--out", "/proc/none"], ["--out /proc/none", "another folder"]),
-    (["bench", "--sweep", "nets"], ["--sweep nets", "envs, actors, wrappers"]),
+    (["bench", "--sweep", "nets"], ["--sweep nets", "envs, actors, wrappers, devices"]),
     (["bench", "--peers", "--set", "envs.game=breakout"], ["--peers", "envs.game = breakout"]),
     (["bench", "report", "nowhere"], ["nowhere", "folder of a bench"]),
     (["bench", "compare", "1", "2"], ["holds no record", "bench stages"]),

@@ -6,10 +6,15 @@ import pytest
 import torch
 
 from rl_speed.bench.contestants import Contestant, measured_config
-from rl_speed.bench.measure.child import measure_env, measure_play, measure_train, plan_as_asked, saved_bytes
+from rl_speed.bench.measure.child import measure_env, measure_play
+from rl_speed.bench.measure.training import measure_train, plan_as_asked, saved_bytes
 from rl_speed.config import load_config
 from rl_speed.system.compiler import find_compiler
 from rl_speed.system.errors import ConfigError
+
+
+def silent(phase):
+    pass
 
 
 def test_saved_bytes_counts_what_backward_needs():
@@ -28,7 +33,7 @@ def test_a_train_window_counts_only_itself(tiny_file, tmp_path):
     config = measured_config(Contestant("tiny", "ladder", "train", tiny_file))
     threads = torch.get_num_threads()
     before = time.time()
-    result = measure_train(config, "tiny", {"seconds": 0.4, "warmup_seconds": 0.2, "folder": str(tmp_path)})
+    result = measure_train(config, "tiny", {"seconds": 0.4, "warmup_seconds": 0.2, "folder": str(tmp_path)}, silent)
     torch.set_num_threads(threads)
     assert result["seconds"] >= 0.4
     assert before < result["window"][0] < result["window"][1] <= time.time()
@@ -42,12 +47,25 @@ def test_a_train_window_counts_only_itself(tiny_file, tmp_path):
     assert result["saved_for_backward_bytes"]["update"] > 0
 
 
+@pytest.mark.slow
+def test_ranks_are_measured_together(tiny_file, tmp_path):
+    config = measured_config(Contestant("tiny", "devices", "train", tiny_file, ("trainer.devices=2", "envs.count=2")))
+    threads = torch.get_num_threads()
+    result = measure_train(config, "tiny", {"seconds": 0.4, "warmup_seconds": 0.2, "folder": str(tmp_path)}, silent)
+    torch.set_num_threads(threads)
+    ratio = config.update.env_steps_per_gradient_step
+    assert result["plan"]["world_size"] == 2
+    # Env steps of both ranks, gradient steps that they take together.
+    assert result["env_steps"] == pytest.approx(result["gradient_steps"] * ratio, abs=2 * ratio + 2)
+    assert result["time_shares"]["reduce"] > 0.01
+
+
 def test_slow_grads_keep_the_graphs_of_acting_and_target(tiny_file, tmp_path):
     config = measured_config(Contestant("tiny", "ladder", "train", tiny_file))
     slow = config.model_copy(update={"update": config.update.model_copy(update={"slow_grads": True})})
     threads = torch.get_num_threads()
     spec = {"seconds": 0.05, "warmup_seconds": 0.0, "folder": str(tmp_path)}
-    kept = [measure_train(c, "tiny", spec)["saved_for_backward_bytes"] for c in (config, slow)]
+    kept = [measure_train(c, "tiny", spec, silent)["saved_for_backward_bytes"] for c in (config, slow)]
     torch.set_num_threads(threads)
     assert kept[0]["act"] == 0 < kept[1]["act"]
     assert kept[1]["update"] > kept[0]["update"]

@@ -52,6 +52,27 @@ def test_light_wrappers_one_at_a_time():
     assert answers.wrappers([]) is None
 
 
+def test_what_ranks_and_actors_gain_and_what_limits_them():
+    points = contestants.devices_points(0, 2)
+    assert [point.name for point in points[:2]] == ["fast_cpu: 1 rank", "fast_cpu: 2 ranks"]
+    found = sweep_rows(points, (100.0, 75.0, 50.0, 100.0, 90.0, 80.0), "devices")
+    for row in found:
+        row["time_shares"] = {"update": 0.7, "reduce": 0.2, "wait": 0.02, "other": 0.08}
+    text = answers.devices(found)
+    assert "2 run at x 0.75 of one (efficiency 38 %), 4 run at x 0.50 of one (efficiency 12 %)" in text
+    assert "One keeps the cores 90 % busy" in text
+    assert "20 % of the time is the sum of gradients and waiting for it" in text
+    assert "One actor is waited for 2 % of the time: more of them cannot help." in text
+    for row in found:
+        row["cpu_percent"] = 40.0
+    assert "waiting for each other, takes 20 % of the time" in answers.devices(found)
+    for row in found:
+        row["time_shares"] = {"update": 0.5, "reduce": 0.05, "wait": 0.4, "other": 0.05}
+    assert "With 4 the learner's time is update to 50 %." in answers.devices(found)
+    assert answers.devices(found[:1]) is None
+    assert answers.devices([]) is None
+
+
 def test_autograd():
     ladder, _ = measured_rows()
     assert "x 0.95" in answers.autograd(ladder)
