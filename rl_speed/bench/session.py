@@ -164,7 +164,7 @@ class Session:
         if name == "envs":
             self._sweep_envs()
         else:
-            points = {
+            points: dict[str, Callable[[], list[Contestant]]] = {
                 "actors": actors_points,
                 "wrappers": wrappers_points,
                 "devices": lambda: devices_points(len(gpu_names()), usable_cores().count),

@@ -48,3 +48,28 @@ def test_what_is_off_the_clock_takes_no_time_of_the_run(monkeypatch):
         assert watch.elapsed_seconds() == 3.0
     now[0] = 152.0
     assert watch.elapsed_seconds() == 5.0
+
+
+def test_a_held_wish_waits_until_it_is_agreed():
+    ending = Ending()
+    ending.hold()
+    ending.stop.set()
+    assert (ending.wish, ending.reason) == ("interrupted", None)
+    with ending.alone():
+        assert ending.reason == "interrupted"
+    assert ending.reason is None
+    ending.agreed = "max_seconds"
+    assert ending.reason == "max_seconds"
+
+
+def test_the_loss_of_another_process_does_not_wait():
+    ending = Ending()
+    ending.hold()
+    ending.is_rank_lost = True
+    assert ending.reason == "rank_lost"
+
+
+def test_time_that_is_left():
+    assert Ending().seconds_left is None
+    assert 0 < Ending(max_seconds=100.0).seconds_left <= 100
+    assert Ending(max_seconds=0.001, started=0.0).seconds_left == 0.0
