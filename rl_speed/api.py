@@ -35,6 +35,7 @@ from rl_speed.training.evaluation import Evaluation, Protocol, play_games
 from rl_speed.training.fit import fit
 from rl_speed.training.plan import default_preset
 from rl_speed.training.progress import film_bar, games_bar
+from rl_speed.training.ranks.place import find_place
 from rl_speed.training.video import record_video
 
 
@@ -154,12 +155,14 @@ def _new_run(
 ) -> Request:
     if max_seconds is not None:
         changes = [*changes, {"stop": {"max_seconds": float(max_seconds)}}]
+    lines = []
     if preset is None:
         preset, reason = default_preset()
-        console.print(f"preset {preset}: {reason}", highlight=False)
+        lines.append(f"preset {preset}: {reason}")
     config = load_config(str(preset), changes, own_env)
-    for remark in game_remarks(str(preset), changes, own_env):
-        console.print(remark, highlight=False, markup=False, soft_wrap=True)
+    lines += game_remarks(str(preset), changes, own_env)
+    for line in lines if find_place(config.trainer).is_first else ():
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return Request(None, Path(preset).stem, config)
 
 

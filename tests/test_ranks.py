@@ -338,7 +338,7 @@ def obstructed(self, temporary):
 
 
 def test_more_gpus_than_there_are_are_refused(monkeypatch):
-    monkeypatch.setattr("rl_speed.training.plan.has_cuda", lambda: True)
-    monkeypatch.setattr("rl_speed.training.plan.gpu_names", lambda: ["a GPU"])
+    monkeypatch.setattr("rl_speed.training.decisions.has_cuda", lambda: True)
+    monkeypatch.setattr("rl_speed.training.decisions.gpu_names", lambda: ["a GPU"])
     with pytest.raises(UserError, match=r"trainer\.devices = 2, but this machine has 1 GPU\(s\); set it to 1"):
         rl_speed.train("fast_gpu", {"trainer.devices": 2})

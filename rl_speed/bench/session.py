@@ -31,7 +31,8 @@ from rl_speed.config import validate
 from rl_speed.system.cores import usable_cores
 from rl_speed.system.json_file import write_whole
 from rl_speed.system.machine import gpu_names, machine, versions
-from rl_speed.training.plan import decided_fields, with_fields
+from rl_speed.training.decisions import with_fields
+from rl_speed.training.plan import decided_fields
 
 MAX_ENVS = 256
 ENV_ONLY_SECONDS = 10.0  # games alone are steady: longer windows say nothing new

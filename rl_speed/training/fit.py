@@ -1,50 +1,34 @@
-"""Carries a run out: trains until the goal, a limit or a wish to stop, and writes the result."""
+"""Carries a run out, with as many ranks as it has, wherever they are started."""
 
 from __future__ import annotations
 
 import json
 import logging
-import signal
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pytorch_lightning import Callback
 from rich.console import Console
 
 from rl_speed.experience.parts import Parts
-from rl_speed.system.durable import write_text_whole
-from rl_speed.system.ending import Ending, Stopwatch
+from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ActorError, RankError, UserError
-from rl_speed.system.torch_threads import torch_threads
-from rl_speed.training.build import Occasion, Run, build
-from rl_speed.training.checkpoint.folders import MODEL_FILE, list_checkpoints
-from rl_speed.training.checkpoint.reading import check_parts, read_model
+from rl_speed.training.checkpoint.folders import list_checkpoints
+from rl_speed.training.checkpoint.reading import read_model
 from rl_speed.training.checkpoint.resuming import Request
-from rl_speed.training.curves import cut_curves
-from rl_speed.training.divergence import DivergedError
-from rl_speed.training.launcher import launcher_hidden
-from rl_speed.training.plan import Plan, make_plan, replay_bytes
+from rl_speed.training.one_rank import Outcome, Task, run_folder_for, run_rank
 from rl_speed.training.ranks.group import Ranks
-from rl_speed.training.ranks.joining import joined, plan_together
+from rl_speed.training.ranks.joining import joined
 from rl_speed.training.ranks.place import Place, find_place
 from rl_speed.training.ranks.ray_learners import Worker, run_learners
-from rl_speed.training.result import RESULT_FILE, Counts, Judgement, last_line, make_result, write_result
-from rl_speed.training.run_folder import CHECKPOINTS, CONFIG_FILE, RunFolder, new_run_folder
+from rl_speed.training.result import RESULT_FILE
+from rl_speed.training.run_folder import CHECKPOINTS
 from rl_speed.training.signals import interrupt_waits
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended."""
-
-    result: dict[str, Any]
-    directory: Path
 
 
 def fit(
@@ -84,24 +68,7 @@ def fit(
     ending = Ending(stop, request.config.stop.max_seconds if place.is_first else None, started)
     together = joined(request.config, place, ending, partial(_serve_rank, task))
     with interrupt_waits(place.world_size, ending.stop), together as ranks:
-        return _fit(task, console or Console(), watchers, ranks, ending)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What every rank has to know; it travels to those that are started here.
-
-    Attributes:
-        request: what is asked for, and the checkpoint to go on from.
-        parts: what plays and what learns.
-        started: moment of `time.monotonic` from which the run's time counts; None: now.
-        folder: of the run, where another process has it; None: rank 0 takes it.
-    """
-
-    request: Request
-    parts: Parts
-    started: float | None
-    folder: Path | None = None
+        return run_rank(task, console or Console(), watchers, ranks, ending)
 
 
 def _serve_rank(task: Task, place: Place, port: int, stop: threading.Event) -> None:
@@ -110,211 +77,49 @@ def _serve_rank(task: Task, place: Place, port: int, stop: threading.Event) -> N
     ending = Ending(stop)
     try:
         with joined(task.request.config, place, ending, address=("127.0.0.1", port)) as ranks:
-            _fit(task, Console(quiet=True), (), ranks, ending)
+            run_rank(task, Console(quiet=True), (), ranks, ending)
     except (UserError, ActorError, RankError):  # rank 0 was told, and tells the user
         raise SystemExit(1) from None
 
 
 def _fit_on_ray(task: Task, console: Console, ending: Ending) -> Outcome:
     """The run as Ray Train carries it out; this process keeps its folder, and shows what rank 0 says."""
+    now = time.monotonic()
+    begun = time.time() - (now - (now if task.started is None else task.started))
     with ExitStack() as stack:
-        path = _run_folder(task, Ranks(), stack).absolute()
-        elsewhere = replace(task, folder=path, started=None)
+        path = run_folder_for(task, Ranks(), stack).absolute()
+        learn = partial(_learn_on_ray, replace(task, folder=path), begun, _stamps(path))
         stack.enter_context(interrupt_waits(task.request.config.trainer.world_size + 1, ending.stop))
-        run_learners(task.request.config, path, partial(_learn_on_ray, elsewhere), console, ending)
-        result = json.loads((path / RESULT_FILE).read_text(encoding="utf-8"))
-        return Outcome(result, path)
+        run_learners(task.request.config, path, learn, console, ending)
+        return Outcome(json.loads((path / RESULT_FILE).read_text(encoding="utf-8")), path)
 
 
-def _learn_on_ray(task: Task, worker: Worker) -> None:
-    """What a rank does that Ray Train has started, or has started again: then it goes on from the last checkpoint."""
+def _stamps(folder: Path) -> dict[Path, int]:
+    """A run's checkpoints, newest first, and when each was written, in ns."""
+    return {path: path.stat().st_mtime_ns for path in list_checkpoints(folder / CHECKPOINTS)}
+
+
+def _learn_on_ray(task: Task, begun: float, known: dict[Path, int], worker: Worker) -> None:
+    """What a rank does that Ray Train has started, or has started again: then it goes on from the last checkpoint.
+
+    Args:
+        task: with the run's folder.
+        begun: moment of `time.time` from which the run's time counts.
+        known: checkpoints that were there before this run, and when they were written.
+        worker: this rank's place.
+    """
     quiet_lightning()
     assert task.folder is not None
-    config = task.request.config
-    with joined(config, worker.place, worker.ending, address=worker.address) as ranks:
-        newest = ranks.from_first(next(iter(list_checkpoints(task.folder / CHECKPOINTS)), None))
-        if newest is not None:
+    with joined(task.request.config, worker.place, worker.ending, address=worker.address) as ranks:
+        written = [path for path, stamp in _stamps(task.folder).items() if known.get(path) != stamp]
+        newest = ranks.from_first(next(iter(written), None))
+        if newest is None:
+            task = replace(task, started=time.monotonic() - (time.time() - begun))
+        else:
+            worker.console.print(f"a rank was lost: all are started anew, and go on from {newest.name}")
             kept = read_model(newest)["rl_speed"]["kept"]
-            if newest != task.request.folder:
-                worker.console.print(f"a rank was lost: all are started anew, and go on from {newest.name}")
-            task = replace(task, request=replace(task.request, folder=newest, kept=kept))
-        _fit(task, worker.console, (), ranks, worker.ending)
-
-
-def _fit(task: Task, console: Console, watchers: Sequence[Callback], ranks: Ranks, ending: Ending) -> Outcome:
-    """One rank's run."""
-    request = task.request
-    with ExitStack() as stack:
-        path = _run_folder(task, ranks, stack)
-        earlier = _Earlier() if request.folder is None else _read_earlier(request.folder)
-        occasion = Occasion(
-            request.preset,
-            path,
-            console if ranks.is_first else Console(quiet=True),
-            ending,
-            Stopwatch(float(earlier.facts.get("elapsed_seconds", 0.0)), task.started),
-            request.folder,
-            ranks,
-        )
-        plan = _plan(request, task.parts, earlier, occasion)
-        stack.enter_context(launcher_hidden(ranks.place.rank))
-        stack.enter_context(torch_threads(plan.learner_threads))
-        run = build(plan, occasion)
-        stack.callback(run.line.generator.close)
-        callbacks: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]
-        callbacks[-1:-1] = watchers
-        if ranks.is_first:
-            if request.folder is not None:
-                _cut_curves(earlier.episodes, run, occasion)
-            _note_request(run.plan, occasion)
-        return Outcome(_carry_out(run, occasion), path)
-
-
-def _run_folder(task: Task, ranks: Ranks, stack: ExitStack) -> Path:
-    """The run's folder, which rank 0 takes for itself; the others see it or do not begin."""
-    request, path = task.request, task.folder
-    if ranks.is_first and path is None:
-        new = Path(request.config.logging.directory)
-        folder = RunFolder(request.run_folder) if request.run_folder else new_run_folder(new)
-        stack.callback(folder.release)
-        path = folder.path.absolute() if ranks.size > 1 else folder.path
-    path = ranks.from_first(path)
-    assert isinstance(path, Path)
-    is_seen = ranks.gather_values(path.is_dir())
-    if not all(is_seen):
-        raise UserError(
-            f"logging.directory: rank {is_seen.index(False)} does not see the run's folder {path}; all machines need "
-            f"one shared folder, so set it to that"
-        )
-    return path
-
-
-@dataclass(frozen=True)
-class _Earlier:
-    """What a checkpoint says of the run so far. Nothing of its file is kept: it may be removed."""
-
-    facts: dict[str, Any] = field(default_factory=dict)
-    gradient_steps: int = -1
-    episodes: int = 0
-
-
-def _read_earlier(checkpoint: Path) -> _Earlier:
-    content = read_model(checkpoint)
-    episodes = content["callbacks"]["EpisodeStatistics"]["episodes"]
-    return _Earlier(content["rl_speed"], content["global_step"], episodes)
-
-
-def _plan(request: Request, parts: Parts, earlier: _Earlier, occasion: Occasion) -> Plan:
-    """Decides about the run, and tells the user."""
-    if request.folder is not None:
-        check_parts(request.folder, earlier.facts, parts)
-    attempt, ranks = earlier.gradient_steps + 1, occasion.ranks
-    plan = plan_together(
-        ranks,
-        request.kept,
-        lambda kept: make_plan(request.config, parts, kept, attempt, occasion.ending, ranks.place),
-    )
-    _announce(plan, occasion)
-    return plan
-
-
-def _carry_out(run: Run, occasion: Occasion) -> dict[str, Any]:
-    """Trains and writes the result, also of a run that diverges."""
-    try:
-        _train(run, occasion.checkpoint)
-    except DivergedError as error:
-        newest = _write(run, occasion, "diverged")["checkpoint"]
-        kept = "there is no checkpoint" if newest is None else f"the last checkpoint is {newest}"
-        raise DivergedError(f"{error}; {kept}") from None
-    except (RankError, UserError) as error:
-        if not occasion.ending.is_rank_lost:
-            raise
-        newest = _write(run, occasion, "rank_lost")["checkpoint"]
-        kept = "there is no checkpoint to go on from" if newest is None else f"go on with --resume {newest}"
-        raise type(error)(f"{error}; {kept}") from None
-    return _finish(run, occasion)
-
-
-def _announce(plan: Plan, occasion: Occasion) -> None:
-    for line in plan.lines():
-        occasion.notify(line)
-    settings = plan.config.replay
-    gigabytes = replay_bytes(plan.config) / 1e9
-    occasion.notify(
-        f"replay: {settings.capacity_env_steps:,} transitions, {gigabytes:.2f} GB of {settings.device} memory"
-    )
-
-
-def _train(run: Run, resume: Path | None) -> None:
-    """Lightning's part; an interrupt comes out as what it is.
-
-    Lightning answers a KeyboardInterrupt by ignoring Ctrl-C for good and leaving the interpreter, which would take a
-    notebook with it.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if is_main else None
-    try:
-        run.trainer.fit(
-            run.line.module,
-            train_dataloaders=run.line.dataset,
-            ckpt_path=None if resume is None else str(resume / MODEL_FILE),
-            weights_only=True,
-        )
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
-
-
-def _cut_curves(episodes: int, run: Run, occasion: Occasion) -> None:
-    """Takes out of the curves what was drawn after the checkpoint: it is drawn anew."""
-    try:
-        cut_curves(occasion.folder, episodes, run.line.dataset.env_steps)
-    except (OSError, ValueError) as error:  # ValueError: TensorBoard opens no file whose name is no text
-        occasion.notify(f"the curves in {occasion.folder} cannot be cut at the checkpoint ({error}); the run goes on")
-
-
-def _write(run: Run, occasion: Occasion, reason: str) -> dict[str, Any]:
-    """Writes result.json as things stand."""
-    counts = Counts(occasion.watch.elapsed_seconds(), run.line.dataset.env_steps, run.trainer.global_step)
-    judgement = Judgement(reason, run.goal.confirmed, run.goal.failed)
-    newest = run.checkpoints.newest or next(iter(list_checkpoints(occasion.folder / CHECKPOINTS)), None)
-    result = make_result(run.plan, occasion.preset, judgement, counts, run.statistics, run.meter, newest)
-    if occasion.ranks.is_first:
-        write_result(occasion.folder, result)
-    return result
-
-
-def _finish(run: Run, occasion: Occasion) -> dict[str, Any]:
-    """Writes the result and says how the run ended."""
-    result = _write(run, occasion, run.goal.reason or run.limits.reason or "interrupted")
-    if not occasion.ranks.is_first:
-        return result
-    try:
-        if run.plan.config.stop.confirm_unsolved and not result["solved"] and not occasion.ending.stop.is_set():
-            # A limit of wall time is over, and these games were asked for.
-            ending = Ending(occasion.ending.stop)
-            network, attempt = run.line.module.online_network, len(run.goal.failed)
-            result["confirmation"] = run.confirmation.play(network, attempt, ending)
-            write_result(occasion.folder, result)
-    finally:
-        occasion.notify(last_line(result))
-    if run.checkpoints.error is not None:
-        raise run.checkpoints.error
-    return result
-
-
-def _note_request(plan: Plan, occasion: Occasion) -> None:
-    """Writes the configuration into the run's folder, as it was asked for."""
-    asked, path = plan.asked, occasion.folder / CONFIG_FILE
-    try:
-        write_text_whole(path, yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False))
-    except OSError as error:
-        raise UserError(f"logging.directory: {path} cannot be written ({error}); choose another folder") from None
-    occasion.notify(f"logs: {occasion.folder}")
+            task = replace(task, request=replace(task.request, folder=newest, kept=kept), started=None)
+        run_rank(task, worker.console, (), ranks, worker.ending)
 
 
 def quiet_lightning() -> None:

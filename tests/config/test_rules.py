@@ -176,6 +176,20 @@ CASES = {
             ),
         ],
     ),
+    rules.ranks_share_a_cluster: (
+        [
+            {"actors": {"kind": "ray", "count": 2}},
+            {"actors": {"kind": "ray", "count": 2, "address": "head:6379"}, "trainer": {"devices": 2}},
+            {"actors": {"kind": "ray", "count": 2}, "trainer": {"devices": 2, "launcher": "ray"}},
+            {"actors": {"kind": "subprocess", "count": 2}, "trainer": {"devices": 2}},
+        ],
+        [
+            (
+                {"actors": {"kind": "ray", "count": 2}, "trainer": {"devices": 2}},
+                ["actors.kind = ray", "2 ranks", "actors.address", "trainer.launcher"],
+            )
+        ],
+    ),
     rules.every_rank_keeps_the_rules: (
         [{"trainer": {"devices": 2}, "envs": {"count": 2}, "update": {"shards": 16}}],
         [

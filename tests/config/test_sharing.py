@@ -10,9 +10,7 @@ def test_one_rank_has_all():
     assert rank_share(config) is config
 
 
-@pytest.mark.parametrize(
-    ("ranks", "actors", "envs"), [(2, 1, 8), (4, 1, 4)], ids=["two", "four"]
-)
+@pytest.mark.parametrize(("ranks", "actors", "envs"), [(2, 1, 8), (4, 1, 4)], ids=["two", "four"])
 def test_the_envs_of_one_actor_are_dealt_out(ranks, actors, envs):
     config = load_config("fast_cpu", {"trainer.devices": ranks})
     share = rank_share(config)

@@ -9,6 +9,7 @@ from rl_speed.experience.parts import Parts
 from rl_speed.learner.network import make_network
 from rl_speed.system import compiler, cores
 from rl_speed.system.errors import ConfigError, UserError
+from rl_speed.training import decisions
 from rl_speed.training import plan as module
 from rl_speed.training.plan import decided_fields, make_plan
 from rl_speed.training.probe import Probe, Variant
@@ -30,7 +31,7 @@ def probed(monkeypatch):
         calls.append(config)
         return measured("fp32"), False
 
-    monkeypatch.setattr(module, "kept_probe", kept_probe)
+    monkeypatch.setattr(decisions, "kept_probe", kept_probe)
     return calls
 
 
@@ -167,7 +168,7 @@ def test_no_two_seeds_are_alike():
 
 
 def test_a_replay_that_does_not_fit_is_refused_before_anything_is_built(monkeypatch):
-    monkeypatch.setattr(module, "free_memory_bytes", lambda: 10_000_000)
+    monkeypatch.setattr(decisions, "free_memory_bytes", lambda: 10_000_000)
     with pytest.raises(ConfigError, match=r"replay\.capacity_env_steps = 100000 takes 0\.7 GB, but only 0\.0 GB"):
         make_plan(load_config("baseline"))
 
@@ -193,10 +194,10 @@ def test_an_undecided_configuration_reaches_no_part():
 
 
 def test_a_gpu_that_is_asked_for_is_not_taken_for_a_replacement(monkeypatch):
-    monkeypatch.setattr(module, "has_cuda", lambda: True)
-    monkeypatch.setattr(module, "_cuda_precision", lambda: {"update.precision": "bf16"})
+    monkeypatch.setattr(decisions, "has_cuda", lambda: True)
+    monkeypatch.setattr(decisions, "_cuda_precision", lambda: {"update.precision": "bf16"})
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (10**12, 10**12))
-    monkeypatch.setattr(module, "gpu_names", lambda: ["a GPU"])
+    monkeypatch.setattr(decisions, "gpu_names", lambda: ["a GPU"])
     plan = make_plan(load_config("fast_gpu", ["envs.backend=ale_vector"]))
     assert (plan.device, plan.config.update.precision, plan.config.update.shards) == ("cuda:0", "bf16", 1)
     assert plan.replaced() == {}

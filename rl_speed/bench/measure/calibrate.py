@@ -17,7 +17,7 @@ from rl_speed.learner.network import make_network
 from rl_speed.system.cores import usable_cores
 from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
-from rl_speed.training.plan import with_fields
+from rl_speed.training.decisions import with_fields
 from rl_speed.training.probe import NUM_ACTIONS, random_batch
 
 

@@ -17,7 +17,8 @@ from torch import distributed
 from rl_speed.config import RunConfig
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ConfigError, EndedBeforeStartError, RankError, UserError
-from rl_speed.training.plan import Plan, decide_device
+from rl_speed.training.decisions import decide_device
+from rl_speed.training.plan import Plan
 from rl_speed.training.ranks.group import JoinedRanks, Ranks
 from rl_speed.training.ranks.place import Place, main_address, started_alone
 from rl_speed.training.ranks.processes import RankProcesses
