@@ -9,7 +9,7 @@ from rl_speed.bench.measure import stages
 from rl_speed.bench.show import history
 from rl_speed.config import load_config
 from rl_speed.learner.gradient import Gradient
-from rl_speed.training import plan
+from rl_speed.training import decisions
 from rl_speed.training.probe import Probe, Variant
 from tests.command_line import call
 
@@ -40,7 +40,7 @@ def test_the_update_that_is_timed_is_that_of_training(tiny_file, tmp_path, monke
     def probe(config, parts, threads):
         return Probe(Variant("fp32", False, next(answers)), {}, 0.1), False
 
-    monkeypatch.setattr(plan, "kept_probe", probe)
+    monkeypatch.setattr(decisions, "kept_probe", probe)
     monkeypatch.setattr(Gradient, "_part", part)
     monkeypatch.setattr(torch.optim.Adam, "step", step)
     monkeypatch.setattr(stages, "_seconds_per_call", one_call)
