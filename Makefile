@@ -39,17 +39,18 @@ gpu-check:
 		--json $(GPU_RESULT)
 	$(GPU_PYTHON) cli.py emulator verify pong --device cuda --num-envs 4096 --frames 10000
 
-# Two processes: the fast tests keep one core busy each. The slow ones start programs that want the whole machine.
+# Two processes: a test keeps one core busy, or waits for programs that it has started.
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
+MARKERS ?= slow
 test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "$(MARKERS)" $(ARGS)
 
 # Clusters of several nodes on this machine, which are killed one after the other.
 test-ray:
 	@$(MAKE) --no-print-directory setup EXTRAS=dev,ray
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m ray $(ARGS)
+	@$(MAKE) --no-print-directory test-slow EXTRAS=dev,ray MARKERS=ray
 
 # Whether the tests notice the mistakes listed in tests/mutants/catalogue.yaml; ARGS="--only replay" for some of them.
 test-mutants: setup

@@ -201,7 +201,7 @@ def _machine_facts() -> list[tuple[str, str]]:
     from rl_speed.emulator.nvidia import nvrtc_version
     from rl_speed.system.compiler import CompilerMissingError, find_compiler
     from rl_speed.system.cores import usable_cores
-    from rl_speed.system.machine import has_cuda, machine, processor_text, versions
+    from rl_speed.system.machine import has_cuda, machine, processor_text, version_of, versions
     from rl_speed.system.memory import free_memory_bytes, shared_memory_free_bytes
 
     here = machine()
@@ -219,6 +219,7 @@ def _machine_facts() -> list[tuple[str, str]]:
         ("GPU", ", ".join(here["gpus"]) if has_cuda() else "none that works with this torch"),
         ("C++ compiler", compiler),
         ("NVRTC", nvrtc_version() or "none (`pip install 'rl-speed[cuda]'`; for envs.backend = cuda)"),
+        ("Ray", version_of("ray") or "none (`pip install 'rl-speed[ray]'`; for players and learners in a cluster)"),
         ("games", f"{len(game_names())} of ale-py's can be played"),
         *versions().items(),
     ]

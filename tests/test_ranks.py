@@ -223,7 +223,7 @@ def test_kills_at_random_moments_lose_no_checkpoint_and_leave_no_process(tmp_pat
     if actors:
         text += "actors: {kind: subprocess, count: 2, rollout_env_steps: 2}\n"
     before, resume = shared_blocks(), []
-    for _ in range(int(os.environ.get("RL_SPEED_KILLS", "3"))):
+    for _ in range(int(os.environ.get("RL_SPEED_KILLS", "2"))):
         known = {path.name for path in checkpoints(tmp_path)}
         process = start(tmp_path, text, *resume)
         wait_until(lambda known=known: {path.name for path in checkpoints(tmp_path)} - known, process)

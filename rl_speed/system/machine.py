@@ -41,13 +41,15 @@ def gpu_names() -> list[str]:
 
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that matter to a result."""
-    installed = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            installed[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            installed[name] = "not installed"
-    return installed
+    return {"python": platform.python_version(), **{name: version_of(name) or "not installed" for name in PACKAGES}}
+
+
+def version_of(package: str) -> str | None:
+    """Of an installed package; None: it is not there."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def read_cpu_facts(path: Path) -> dict[str, str]:

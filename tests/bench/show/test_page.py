@@ -65,7 +65,7 @@ def test_every_plot_shows_in_a_browser_and_nothing_is_wider_than_the_page(quick,
     title = answer.stdout.partition("<title>")[2].partition("</title>")[0]
     assert title.startswith("["), title
     counts, needed, available = json.loads(title)
-    assert len(counts) == len(figures(content)) == 10
+    assert len(counts) == len(figures(content)) == 11
     assert min(counts) > 0
     assert width - 30 <= available <= width
     assert needed == available
