@@ -128,6 +128,14 @@ def torch_training() -> tuple[Any, Any, Any]:
     return train, TorchTrainer, TorchConfig
 
 
+def own_address() -> str:
+    """The address by which other nodes know this one, in a process of a cluster."""
+    from ray import util
+
+    address: Callable[[], str] = util.get_node_ip_address
+    return address()
+
+
 def _start(ray: Any, asked_by: str, cpus: int, store_bytes: int, folder: str) -> None:
     short = {"_temp_dir": folder} if len(folder) <= _LONGEST_FOLDER else {}
     memory = max(store_bytes, LEAST_STORE_BYTES)

@@ -157,11 +157,11 @@ def _connections(
 ) -> dict[int, socket.socket]:
     """The watch's connections, once all ranks are there."""
     store, server = point.store, None
-    if place.is_first:
-        server = listen(point.host)
-        store.set("watch", f"{point.host}:{server.getsockname()[1]}")
-    store.add("present", 1)
-    with suppress(AttributeError) if server is None else server:
+    with ExitStack() as stack:
+        if place.is_first:
+            server = stack.enter_context(listen(point.host))
+            store.set("watch", f"{point.host}:{server.getsockname()[1]}")
+        store.add("present", 1)
         _wait_for_all(place, store, processes, ending, seconds)
         try:
             if server is not None:

@@ -25,7 +25,7 @@ from rl_speed.config import RunConfig
 from rl_speed.system.durable import write_text_whole
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import RankError, UserError
-from rl_speed.system.ray_cluster import RayCluster, connect, torch_training
+from rl_speed.system.ray_cluster import RayCluster, connect, own_address, torch_training
 from rl_speed.training.ranks.place import Place
 
 _POLL_SECONDS = 0.2
@@ -65,8 +65,9 @@ class _Post:
         self._read_bytes = 0
 
     def open(self) -> None:
-        """Before the ranks are started."""
-        self.folder.mkdir(exist_ok=True)
+        """Before the ranks are started; what a killed process has left there is nobody's wish any more."""
+        self.close()
+        self.folder.mkdir()
 
     def close(self) -> None:
         """Removes them all."""
@@ -168,8 +169,8 @@ def _show(post: _Post, console: Console) -> None:
 
 def _cpus(config: RunConfig) -> int:
     """Of a cluster that is started for this run."""
-    players = config.actors.count * config.actors.threads if config.actors.kind == "ray" else 0
-    return config.trainer.world_size + players
+    each = max(config.actors.threads, config.envs.threads) if config.actors.kind == "ray" else 0
+    return config.trainer.world_size + max(config.actors.count, config.trainer.world_size) * each
 
 
 def _check_places(cluster: RayCluster, ranks: int) -> None:
@@ -238,7 +239,7 @@ def _address_of_first(place: Place) -> tuple[str, int]:
     where: list[Any] = [None]
     if place.is_first:
         with socket.create_server(("", 0)) as server:
-            where = [(socket.gethostbyname(socket.gethostname()), server.getsockname()[1])]
+            where = [(own_address(), server.getsockname()[1])]
     torch_distributed.broadcast_object_list(where, src=0)
     torch_distributed.barrier()
     torch_distributed.destroy_process_group()
