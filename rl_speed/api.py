@@ -45,7 +45,8 @@ class Result:
 
     Attributes:
         solved: the mean return of the last 100 training games reached the goal, and the confirmation bore it out.
-        stop_reason: solved, not_confirmed, interrupted, or the limit that was reached.
+        stop_reason: solved, not_confirmed, interrupted, or the limit that was reached; what result.json knows beside
+            these raises.
         seconds: wall time, confirmations not included.
         env_steps, gradient_steps, episodes: counts of the run.
         avg_reward: mean return of the last 100 training games; None before the first one.
@@ -104,6 +105,7 @@ def train(
     Raises:
         UserError: a mistake that can be put right, in one sentence.
         ActorError: an actor process failed.
+        RankError: a process that learned together with this one is gone.
         KeyboardInterrupt: it was interrupted; the run is saved.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
@@ -122,8 +124,9 @@ def train(
         )
     else:
         folder = _checkpoint(resume, changes)
-        console.print(f"resuming {folder}", highlight=False, markup=False, soft_wrap=True)
         request = resume_config(folder, changes, max_seconds)
+        if find_place(request.config.trainer).is_first:
+            console.print(f"resuming {folder}", highlight=False, markup=False, soft_wrap=True)
     with _unchanged():
         outcome = fit(request, console, callbacks, Parts(env, network), stop, started)
     result = outcome.result

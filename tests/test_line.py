@@ -129,3 +129,24 @@ def test_finished_games_are_handed_on_once(tiny_config):
     next(iter(dataset))
     assert [end.episode_length_env_steps for end in dataset.take_episode_ends()] == [20, 20]
     assert dataset.take_episode_ends() == []
+
+
+class Overshot:
+    """A generator and a replay after a prefill that has played more than it had to."""
+
+    env_steps, rows_written, num_envs, rows_drawable = 1000, 100, 10, range(1, 90)
+
+    def is_ready(self):
+        return False
+
+    def sample(self, gradient_steps, batch_size):
+        return gradient_steps, batch_size
+
+
+def test_ranks_hold_their_wishes_from_the_first_batch_on(tiny_config):
+    """The prefill may have played what the first batch needs, so that no rollout comes before it."""
+    ending, line = Ending(), Overshot()
+    dataset = ExperienceDataset(line, line, tiny_config().update, 900, StageTimer(), ending, False, 2)
+    next(iter(dataset))
+    ending.stop.set()
+    assert (ending.wish, ending.reason) == ("interrupted", None)

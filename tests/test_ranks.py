@@ -342,3 +342,42 @@ def test_more_gpus_than_there_are_are_refused(monkeypatch):
     monkeypatch.setattr("rl_speed.training.decisions.gpu_names", lambda: ["a GPU"])
     with pytest.raises(UserError, match=r"trainer\.devices = 2, but this machine has 1 GPU\(s\); set it to 1"):
         rl_speed.train("fast_gpu", {"trainer.devices": 2})
+
+
+DIFFERENT = """
+import sys, os, rl_speed
+from rl_speed.system.errors import UserError
+if __name__ == "__main__":
+    rate = 1e-4 if os.environ["RANK"] == "0" else 2e-4
+    try:
+        rl_speed.train("smoke", {"trainer.devices": 2, "update.learning_rate": rate})
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_ranks_that_were_asked_for_different_runs_do_not_begin(tmp_path):
+    for output in run_script(DIFFERENT, 2, tmp_path):
+        assert "rank 1 has another configuration than rank 0 (update.learning_rate)" in output
+
+
+TWICE = """
+import rl_speed
+if __name__ == "__main__":
+    for seed in (1, 2):
+        result = rl_speed.train("smoke", {"trainer.devices": 2, "stop.max_gradient_steps": 20}, seed=seed)
+        print(result.gradient_steps, result.directory.name)
+"""
+
+
+@pytest.mark.slow
+def test_a_program_may_train_twice_under_one_launcher(tmp_path):
+    agent = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    (tmp_path / "twice.py").write_text(TWICE)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*agent, "twice.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(done.stdout.split()) == sorted(["20", "version_0"] * 2 + ["20", "version_1"] * 2)

@@ -70,6 +70,8 @@ class ExperienceDataset(IterableDataset[Batch]):
             while self._is_rollout_due():
                 if not self._take_rollout():
                     return
+            if self._num_ranks > 1:
+                self._ending.hold()  # all of them draw this batch, or none
             with self._timer.measure("replay"):
                 batch = self.replay.sample(update.gradient_steps_per_batch, update.batch_size)
             self._due_env_steps += self._batch_env_steps()

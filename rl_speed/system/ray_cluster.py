@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from rl_speed.system.errors import UserError
+from rl_speed.system.machine import gpu_names
 
 CONNECT_SECONDS = 5.0
 LEAST_STORE_BYTES = 80_000_000  # Ray takes no less than 75 MiB
@@ -76,7 +77,7 @@ def _cpus(node: dict[str, Any]) -> float:
     return float(node["Resources"].get("CPU", 0.0))
 
 
-def connect(asked_by: str, address: str | None, cpus: int, store_bytes: int) -> RayCluster:
+def connect(asked_by: str, address: str | None, cpus: int, store_bytes: int, gpus: int = 0) -> RayCluster:
     """The cluster that this process is in already; else the one at an address; else a new one on this machine.
 
     Handlers of signals, and what a program notices of an import, stay as they are.
@@ -86,6 +87,7 @@ def connect(asked_by: str, address: str | None, cpus: int, store_bytes: int) -> 
         address: host:port of the head, or auto; None: a new cluster.
         cpus: of a new one.
         store_bytes: memory for objects of a new one.
+        gpus: of a new one, at most; none that this machine has not.
 
     Raises:
         UserError: Ray is not installed, or the cluster does not answer.
@@ -100,7 +102,7 @@ def connect(asked_by: str, address: str | None, cpus: int, store_bytes: int) -> 
                 undo.callback(shutil.rmtree, folder, ignore_errors=True)
             undo.callback(ray.shutdown)
             if address is None:
-                _start(ray, asked_by, cpus, store_bytes, folder)
+                _start(ray, asked_by, (cpus, min(gpus, len(gpu_names()))), store_bytes, folder)
             else:
                 _join(ray, address)
             return RayCluster(ray, undo.pop_all().close)
@@ -136,12 +138,13 @@ def own_address() -> str:
     return address()
 
 
-def _start(ray: Any, asked_by: str, cpus: int, store_bytes: int, folder: str) -> None:
+def _start(ray: Any, asked_by: str, size: tuple[int, int], store_bytes: int, folder: str) -> None:
+    cpus, gpus = size
     short = {"_temp_dir": folder} if len(folder) <= _LONGEST_FOLDER else {}
     memory = max(store_bytes, LEAST_STORE_BYTES)
     try:
         _initialise(
-            ray, "local", num_cpus=cpus, num_gpus=0, object_store_memory=memory, include_dashboard=False, **short
+            ray, "local", num_cpus=cpus, num_gpus=gpus, object_store_memory=memory, include_dashboard=False, **short
         )
     except Exception as error:
         raise UserError(

@@ -215,7 +215,8 @@ def make_trainer(plan: Plan, logger: RunLogger | None, callbacks: list[Callback]
     plugins: list[Any] = [PlainCheckpointIO()]
     return pl.Trainer(
         accelerator="cpu" if plan.device == "cpu" else "gpu",
-        devices=plan.config.trainer.devices,
+        # Ranks beside this one have devices of their own, which this process may not even see.
+        devices=plan.config.trainer.devices if plan.device == "cpu" else [torch.device(plan.device).index],
         num_nodes=plan.config.trainer.num_nodes,
         strategy="auto" if is_alone else RanksStrategy(ranks, plan.device),
         # Precision belongs to the update and to acting, each of which sets its own.

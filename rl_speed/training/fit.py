@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from rl_speed.experience.parts import Parts
 from rl_speed.system.ending import Ending
-from rl_speed.system.errors import ActorError, RankError, UserError
+from rl_speed.system.errors import ActorError, ConfigError, RankError, UserError
 from rl_speed.training.checkpoint.folders import list_checkpoints
 from rl_speed.training.checkpoint.reading import read_model
 from rl_speed.training.checkpoint.resuming import Request
@@ -63,6 +64,11 @@ def fit(
     """
     task = Task(request, parts or Parts(), started)
     if request.config.trainer.launcher == "ray":
+        if watchers:
+            raise ConfigError(
+                "trainer.launcher = ray: callbacks do not go along to the processes that Ray starts; leave them "
+                "out, or set it to auto"
+            )
         return _fit_on_ray(task, console or Console(), Ending(stop, request.config.stop.max_seconds, started))
     place = find_place(request.config.trainer)
     ending = Ending(stop, request.config.stop.max_seconds if place.is_first else None, started)
@@ -74,11 +80,14 @@ def fit(
 def _serve_rank(task: Task, place: Place, port: int, stop: threading.Event) -> None:
     """What a rank does that was started by rank 0: the same run, without a word."""
     quiet_lightning()
-    ending = Ending(stop)
+    ending, has_joined = Ending(stop), False
     try:
         with joined(task.request.config, place, ending, address=("127.0.0.1", port)) as ranks:
+            has_joined = True
             run_rank(task, Console(quiet=True), (), ranks, ending)
-    except (UserError, ActorError, RankError):  # rank 0 was told, and tells the user
+    except (UserError, ActorError, RankError) as error:
+        if not has_joined:  # else rank 0 was told, and tells the user
+            sys.stderr.write(f"rank {place.rank}: {error}\n")
         raise SystemExit(1) from None
 
 
@@ -88,7 +97,10 @@ def _fit_on_ray(task: Task, console: Console, ending: Ending) -> Outcome:
     begun = time.time() - (now - (now if task.started is None else task.started))
     with ExitStack() as stack:
         path = run_folder_for(task, Ranks(), stack).absolute()
-        learn = partial(_learn_on_ray, replace(task, folder=path), begun, _stamps(path))
+        request, checkpoint = task.request, task.request.folder
+        if checkpoint is not None:  # Ray's processes have working directories of their own
+            request = replace(request, folder=checkpoint.absolute())
+        learn = partial(_learn_on_ray, replace(task, request=request, folder=path), begun, _stamps(path))
         stack.enter_context(interrupt_waits(task.request.config.trainer.world_size + 1, ending.stop))
         run_learners(task.request.config, path, learn, console, ending)
         return Outcome(json.loads((path / RESULT_FILE).read_text(encoding="utf-8")), path)

@@ -155,19 +155,26 @@ def _plan(request: Request, parts: Parts, earlier: _Earlier, occasion: Occasion)
 
 def _carry_out(run: Run, occasion: Occasion) -> dict[str, Any]:
     """Trains and writes the result, also of a run that diverges."""
+    occasion.ranks.say_at_last(lambda: _note_loss(run, occasion))
     try:
         _train(run, occasion.checkpoint)
+        if occasion.ranks.failure is not None:
+            raise occasion.ranks.failure
     except DivergedError as error:
         newest = _write(run, occasion, "diverged")["checkpoint"]
         kept = "there is no checkpoint" if newest is None else f"the last checkpoint is {newest}"
         raise DivergedError(f"{error}; {kept}") from None
     except (RankError, UserError) as error:
-        if not occasion.ending.is_rank_lost:
+        if error is not occasion.ranks.failure:
             raise
-        newest = _write(run, occasion, "rank_lost")["checkpoint"]
-        kept = "there is no checkpoint to go on from" if newest is None else f"go on with --resume {newest}"
-        raise type(error)(f"{error}; {kept}") from None
+        raise type(error)(f"{error}{_note_loss(run, occasion)}") from None
     return _finish(run, occasion)
+
+
+def _note_loss(run: Run, occasion: Occasion) -> str:
+    """Writes the result of a run that has lost a rank; gives the end of the sentence."""
+    newest = _write(run, occasion, "rank_lost")["checkpoint"]
+    return "; there is no checkpoint to go on from" if newest is None else f"; go on with --resume {newest}"
 
 
 def _announce(plan: Plan, occasion: Occasion) -> None:
@@ -226,6 +233,7 @@ def _write(run: Run, occasion: Occasion, reason: str) -> dict[str, Any]:
 def _finish(run: Run, occasion: Occasion) -> dict[str, Any]:
     """Writes the result and says how the run ended."""
     result = _write(run, occasion, run.goal.reason or run.limits.reason or "interrupted")
+    occasion.ranks.release()
     if not occasion.ranks.is_first:
         return result
     try:

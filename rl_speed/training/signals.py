@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -23,11 +23,14 @@ def ending_signals() -> list[signal.Signals]:
 
 
 @contextmanager
-def first_signal(on_first: Callable[[], None]) -> Iterator[dict[str, int]]:
+def first_signal(
+    on_first: Callable[[], None], numbers: Sequence[signal.Signals] | None = None
+) -> Iterator[dict[str, int]]:
     """Ctrl-C, SIGTERM and SIGHUP call `on_first` once; a second one after a second ends the program at once.
 
     Args:
         on_first: called in the main thread, wherever it is just then; may raise.
+        numbers: other signals than these.
 
     Yields:
         a dictionary that holds `signal` once one was received.
@@ -50,7 +53,7 @@ def first_signal(on_first: Callable[[], None]) -> Iterator[dict[str, int]]:
     if threading.current_thread() is not threading.main_thread():
         yield received
         return
-    before = {number: signal.signal(number, handle) for number in ending_signals()}
+    before = {number: signal.signal(number, handle) for number in numbers or ending_signals()}
     try:
         yield received
     finally:
@@ -77,7 +80,7 @@ def interrupt_waits(ranks: int, stop: threading.Event) -> Iterator[None]:
     if ranks == 1 or not is_pythons:
         yield
         return
-    with first_signal(stop.set) as received:
+    with first_signal(stop.set, [signal.SIGINT]) as received:
         yield
     if "signal" in received:
         raise KeyboardInterrupt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def _measure_rank(
     ranks, ending = together
     plan = plan_together(ranks, {}, lambda kept: plan_as_asked(config, ranks.place, kept))
     occasion = Occasion(preset, Path(spec["folder"]), Console(file=sys.stderr), ending, ranks=ranks)
-    with launcher_hidden(ranks.place.rank), torch_threads(plan.learner_threads):
+    device = torch.cuda.device(plan.device) if plan.device != "cpu" else nullcontext()
+    with device, launcher_hidden(ranks.place.rank), torch_threads(plan.learner_threads):
         result = _measure_run(build(plan, occasion), spec, ending, announce)
     return {**result, "threads": plan.learner_threads, "plan": plan.summary()}
 

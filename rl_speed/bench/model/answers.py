@@ -167,12 +167,12 @@ def _what_limits(points: Sequence[dict[str, Any]], what: str) -> str:
         return f"One keeps the cores {cpu:.0f} % busy, so more of them share what there is{told}."
     if reduce >= NO_WAIT:
         return f"The sum of gradients, and waiting for each other, takes {100 * reduce:.0f} % of the time."
-    return f"With {last['point'][what]} the learner's time is {_largest(shares)}."
+    return f"With {last['point'][what]} most of the learner's time goes to {_largest(shares)}."
 
 
 def _largest(shares: dict[str, float]) -> str:
     name = max(shares, key=lambda stage: shares[stage])
-    return f"{name} to {100 * shares[name]:.0f} %"
+    return f"{name}, {100 * shares[name]:.0f} %"
 
 
 def peers(rows: Sequence[dict[str, Any]]) -> str | None:

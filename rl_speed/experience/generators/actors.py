@@ -190,7 +190,9 @@ def _start_in_ray(
     try:
         memory = RayMemory(config.envs, rounds, cluster.ray.put)
         makers = [partial(make_player, plan, num_weights) for plan in plans]
-        return memory, RayTransport(cluster, makers, memory, cpus, config.actors.timeout_seconds)
+        return memory, RayTransport(
+            cluster, makers, memory, cpus, config.actors.timeout_seconds, config.trainer.world_size
+        )
     except BaseException:
         cluster.close()
         raise

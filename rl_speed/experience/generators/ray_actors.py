@@ -90,6 +90,7 @@ class RayTransport:
         memory: where weights are and answers go.
         cpus: that each actor needs.
         timeout_seconds: actors that owe an answer are given up after this time without any, whether they live or not.
+        ranks: learners that have as many actors in the cluster each.
 
     Raises:
         UserError: the cluster has too few CPUs.
@@ -102,11 +103,12 @@ class RayTransport:
         memory: RayMemory,
         cpus: int,
         timeout_seconds: float,
+        ranks: int = 1,
     ) -> None:
         self._cluster, self._memory, self._ray = cluster, memory, cluster.ray
         self.patience = Patience(timeout_seconds)
         self._lines: list[_Line] = []
-        _check_places(cluster, len(makers), cpus)
+        _check_places(cluster, len(makers) * ranks, cpus)
         # SPREAD: nodes in turn; and inside of a placement group, as a learner started by Ray may be, not only there.
         remote = self._ray.remote(RayActor).options(
             num_cpus=cpus, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD"

@@ -16,7 +16,7 @@ from rl_speed.system.ending import Ending
 from rl_speed.training.ranks.group import Ranks
 
 EVERY_BATCHES = 10  # a collective costs about as much as a small gradient step
-MAX_GAMES = 32  # of one rank in one row; more of them wait for the next one
+MAX_GAMES = 32  # of one rank in one row; where there are as many, another row follows
 WISHES = (None, "interrupted", "max_seconds")
 
 
@@ -67,10 +67,14 @@ class Exchange(Callback):
             self.episode_ends = self._dataset.take_episode_ends()
             self.seconds, self._ending.agreed = self.elapsed_seconds(), self._ending.wish
             return
-        told = self._dataset.take_episode_ends(MAX_GAMES)
-        rows = self._ranks.gather(_row(self.elapsed_seconds(), self._ending.wish, told))
+        wish, pooled, is_rest = self._ending.wish, list[EpisodeEnd](), True
+        while is_rest:
+            told = self._dataset.take_episode_ends(MAX_GAMES)
+            rows = self._ranks.gather(_row(self.elapsed_seconds(), wish, told))
+            pooled += self._pooled(rows)
+            is_rest = bool((rows[:, 2] == MAX_GAMES).any())
         self.seconds, self._ending.agreed = float(rows[0, 0]), _first_wish(rows[:, 1])
-        self.episode_ends = self._pooled(rows)
+        self.episode_ends = sorted(pooled, key=lambda end: end.env_steps)
 
     def _pooled(self, rows: Tensor) -> list[EpisodeEnd]:
         """The games of all ranks: numbers of envs and env steps become those of the whole run."""
@@ -79,7 +83,7 @@ class Exchange(Callback):
             for env, episode_return, length, env_steps in row[3 : 3 + 4 * int(row[2])].reshape(-1, 4).tolist():
                 steps = int(env_steps) * self._ranks.size
                 pooled.append(EpisodeEnd(rank * envs + int(env), episode_return, int(length), steps))
-        return sorted(pooled, key=lambda end: end.env_steps)
+        return pooled
 
 
 def agree_to_end(ranks: Ranks, ending: Ending, has_ended: bool) -> bool:

@@ -31,7 +31,7 @@ class InputStandardisation(Callback):
         if trainer.global_step > 0:
             return
         assert isinstance(pl_module, DQNModule)
-        sums = self._replay.frame_sums()
+        sums = self._replay.frame_sums().to(pl_module.device)
         self._ranks.sum(sums)
         mean, deviation = mean_frame(sums)
         for network in (pl_module.online_network, pl_module.target_network):

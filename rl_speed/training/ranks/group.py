@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable
 from datetime import timedelta
@@ -59,13 +60,20 @@ class Ranks:
     def barrier(self) -> None:
         """Waits until all ranks are here."""
 
-    def fail(self, sentence: str, is_users: bool) -> None:
-        """Tells the other ranks why this one ends.
+    @property
+    def failure(self) -> Exception | None:
+        """What is known of a rank that was lost."""
+        return None
+
+    def say_at_last(self, words: Callable[[], str]) -> None:
+        """What this process does and says if a loss finds it where it cannot end by itself; called from a thread.
 
         Args:
-            sentence: for the user.
-            is_users: it is something that the user can put right.
+            words: notes what there is to note; gives the end of the sentence.
         """
+
+    def release(self) -> None:
+        """All ranks have done what they do together: who ends from now on is not missed. May be called twice."""
 
     def close(self) -> None:
         """Leaves the others; may be called twice."""
@@ -92,6 +100,8 @@ class JoinedRanks(Ranks):
         self._cpu = distributed.ProcessGroupGloo(distributed.PrefixStore("gloo", store), *where, _PATIENCE)
         self._gpu: Any = None
         if device != "cpu":
+            # A rank that is gone is dealt with here, not by ending this process in NCCL's own words.
+            os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0")
             options = distributed.ProcessGroupNCCL.Options()
             options._timeout = _PATIENCE
             self._gpu = distributed.ProcessGroupNCCL(distributed.PrefixStore("nccl", store), *where, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import socket
 import threading
 import time
@@ -10,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from typing import Any, cast
 
 from torch import distributed
 
+from rl_speed import __version__
 from rl_speed.config import RunConfig
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ConfigError, EndedBeforeStartError, RankError, UserError
@@ -25,6 +28,7 @@ from rl_speed.training.ranks.processes import RankProcesses
 from rl_speed.training.ranks.watch import Watch, accept, connect, listen
 
 _LOGGER = logging.getLogger(__name__)
+_RUNS = count()  # of this process
 _POLL_SECONDS = 0.05
 _CONNECT_SECONDS = 30.0  # for what takes milliseconds, once all ranks are there
 
@@ -50,10 +54,10 @@ class MeetingPoint:
         self.host, self.port = address
         try:
             if place.launcher == "torchrun":
-                self.host = main_address(place)[0]
-                self.store: Any = next(
-                    torch_distributed.rendezvous("env://", place.rank, place.world_size, timeout=wait)
-                )[0]
+                self.host, self.port = main_address(place)
+                met = torch_distributed.rendezvous("env://", place.rank, place.world_size, timeout=wait)
+                # torchrun's store outlives a run: the next one of this process must not find the names of the last.
+                self.store: Any = torch_distributed.PrefixStore(f"run{next(_RUNS)}", next(met)[0])
                 return
             if place.launcher == "slurm":
                 self.host, self.port = main_address(place)
@@ -108,20 +112,24 @@ def joined(
             processes.have_begun = True
         watch = Watch(place.rank, connections, ending)
         stack.callback(watch.close)
-
-        ranks = _Watched(place, point.store, device, watch)
-        stack.callback(ranks.close)
         try:
+            ranks = _Watched(place, point.store, device, watch)
+            stack.callback(ranks.close)
             yield ranks
-            with suppress(RankError, UserError):  # nothing is left to be lost
-                ranks.barrier()
+            ranks.release()
         except (UserError, RankError) as error:
             if not ending.is_rank_lost:
-                ranks.fail(str(error), isinstance(error, UserError))
+                _tell(watch, place, str(error), isinstance(error, UserError))
             raise
         except BaseException as error:
-            ranks.fail(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, False)
+            _tell(watch, place, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, False)
             raise
+
+
+def _tell(watch: Watch, place: Place, sentence: str, is_users: bool) -> None:
+    """Tells the other ranks why this one ends."""
+    first_line = sentence.splitlines()[0] if sentence else ""
+    watch.send({"lost": f"rank {place.rank} has ended: {first_line}", "is_users": is_users})
 
 
 def plan_together(ranks: Ranks, kept: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Plan]) -> Plan:
@@ -135,8 +143,31 @@ def plan_together(ranks: Ranks, kept: Mapping[str, Any], make: Callable[[Mapping
     if ranks.is_first:
         plan = make(kept)
         ranks.from_first(plan.kept())
-        return plan
-    return make(ranks.from_first(None))
+    else:
+        plan = make(ranks.from_first(None))
+    told = ranks.gather_values((plan.asked.model_dump(mode="json"), plan.device.partition(":")[0], __version__))
+    for rank, (asked, device, version) in enumerate(told):
+        for what, own, first in (("configuration", asked, told[0][0]), ("device", device, told[0][1]),
+                                 ("version of rl_speed", version, told[0][2])):  # fmt: skip
+            if own != first:
+                raise ConfigError(
+                    f"rank {rank} has another {what} than rank 0{_difference(own, first)}; start all with the same "
+                    f"preset, settings and kind of device"
+                )
+    return plan
+
+
+def _difference(own: Any, first: Any) -> str:
+    """What differs, for the user."""
+    if not isinstance(own, dict):
+        return f": {own}, not {first}"
+    fields = [
+        f"{section}.{name}"
+        for section, values in own.items()
+        for name in (values if isinstance(values, dict) else ())
+        if values[name] != first[section][name]
+    ]
+    return f" ({', '.join(fields[:5])})" if fields else ""
 
 
 class _Watched(JoinedRanks):
@@ -144,34 +175,47 @@ class _Watched(JoinedRanks):
 
     def __init__(self, place: Place, store: Any, device: str, watch: Watch) -> None:
         super().__init__(place, store, device, watch.why_lost)
-        self._watch = watch
+        self._watch, self._is_released = watch, False
 
-    def fail(self, sentence: str, is_users: bool) -> None:
+    @property
+    def failure(self) -> RankError | UserError | None:
         """See Ranks."""
-        first_line = sentence.splitlines()[0] if sentence else ""
-        self._watch.send({"lost": f"rank {self.place.rank} has ended: {first_line}", "is_users": is_users})
+        return self._watch.failure
+
+    def say_at_last(self, words: Callable[[], str]) -> None:
+        """See Ranks."""
+        self._watch.last_words = words
+
+    def release(self) -> None:
+        """See Ranks."""
+        if not self._is_released:
+            self._is_released = True
+            with suppress(RankError, UserError):  # nothing is left to be lost
+                self.barrier()
+            self._watch.close()
 
 
 def _connections(
     place: Place, point: MeetingPoint, processes: RankProcesses | None, ending: Ending, seconds: float
 ) -> dict[int, socket.socket]:
     """The watch's connections, once all ranks are there."""
-    store, server = point.store, None
+    store, server, token = point.store, None, secrets.token_hex(8)
     with ExitStack() as stack:
         if place.is_first:
             server = stack.enter_context(listen(point.host))
-            store.set("watch", f"{point.host}:{server.getsockname()[1]}")
+            store.set("watch", f"{point.host}:{server.getsockname()[1]} {token}")
         store.add("present", 1)
         _wait_for_all(place, store, processes, ending, seconds)
         try:
             if server is not None:
-                return accept(server, place.world_size, _CONNECT_SECONDS)
-            host, _, port = store.get("watch").decode().rpartition(":")
-            return connect((host, int(port)), place.rank, _CONNECT_SECONDS)
-        except OSError as error:
+                return accept(server, place.world_size, token, _CONNECT_SECONDS)
+            address, _, token = store.get("watch").decode().partition(" ")
+            host, _, port = address.rpartition(":")
+            return connect((host, int(port)), place.rank, token, _CONNECT_SECONDS)
+        except (OSError, RuntimeError) as error:  # RuntimeError: torch's store
             raise ConfigError(
-                f"rank {place.rank} and rank 0 cannot reach each other ({error}); check names and firewalls of the "
-                f"machines"
+                f"rank {place.rank} and the others cannot reach each other ({' '.join(str(error).split())[:120]}); "
+                f"check names and firewalls of the machines"
             ) from None
 
 

@@ -56,7 +56,7 @@ def find_place(config: TrainerConfig, variables: Mapping[str, str] | None = None
         ConfigError: they were set by a launcher that started another number of processes.
     """
     variables = os.environ if variables is None else variables
-    if config.world_size == 1:
+    if config.world_size == 1 or config.launcher == "ray":  # there this process is none of the ranks
         return Place()
     if "TORCHELASTIC_RUN_ID" in variables or {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(variables):
         return _of_torchrun(config, variables)

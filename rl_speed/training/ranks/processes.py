@@ -46,11 +46,6 @@ class RankProcesses:
             self.close()
             raise
 
-    @property
-    def process_ids(self) -> list[int]:
-        """The system's numbers of the processes; empty once closed."""
-        return [process.pid for process in self._processes]
-
     def check(self) -> None:
         """Raises RankError if a rank has ended before it was there."""
         for rank, process in enumerate(self._processes, 1):

@@ -24,7 +24,7 @@ from torch import distributed
 from rl_speed.config import RunConfig
 from rl_speed.system.durable import write_text_whole
 from rl_speed.system.ending import Ending
-from rl_speed.system.errors import RankError, UserError
+from rl_speed.system.errors import EndedBeforeStartError, RankError, UserError
 from rl_speed.system.ray_cluster import RayCluster, connect, own_address, torch_training
 from rl_speed.training.ranks.place import Place
 
@@ -73,6 +73,11 @@ class _Post:
         """Removes them all."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether rank 0 was there."""
+        return self._said.exists()
+
     def console(self) -> Console:
         """Rank 0's."""
         return Console(file=self._said.open("a", buffering=1, encoding="utf-8"), width=200)
@@ -104,7 +109,7 @@ class _Post:
         threading.Thread(target=watch, name="rl_speed-wish", daemon=True).start()
 
     def tell(self, error: UserError) -> None:
-        """Rank 0 has met a mistake of the user's."""
+        """A rank has met a mistake of the user's; rank 0's sentence is the best one, and it comes last."""
         write_text_whole(self._error, json.dumps(str(error)))
 
     def raise_told(self) -> None:
@@ -128,10 +133,10 @@ def run_learners(config: RunConfig, folder: Path, learn: Learn, console: Console
         RankError: ranks were lost more often than `trainer.max_restarts`.
     """
     ranks = config.trainer.world_size
-    cluster = connect("trainer.launcher = ray", config.actors.address, _cpus(config), _STORE_BYTES)
+    cluster = connect("trainer.launcher = ray", config.actors.address, _cpus(config), _STORE_BYTES, ranks)
     post = _Post(folder)
     try:
-        _check_places(cluster, ranks)
+        _check_places(cluster, config)
         post.open()
         trainer = _make_trainer(cluster, config, post, learn, ending)
         failure: list[BaseException] = []
@@ -145,11 +150,14 @@ def run_learners(config: RunConfig, folder: Path, learn: Learn, console: Console
         # In a thread: in the main one Ray Train would answer Ctrl-C itself, by ending the ranks before they save.
         thread = threading.Thread(target=fit, name="rl_speed-ray-train", daemon=True)
         thread.start()
+        give_up = time.monotonic() + config.trainer.timeout_seconds
         while thread.is_alive():
             thread.join(_POLL_SECONDS)
             _show(post, console)
             if ending.stop.is_set():
                 post.wish()
+            if not post.has_begun:
+                _check_waiting(cluster, config, ending, give_up)
         _show(post, console)
         post.raise_told()
         if failure:
@@ -173,12 +181,30 @@ def _cpus(config: RunConfig) -> int:
     return config.trainer.world_size + max(config.actors.count, config.trainer.world_size) * each
 
 
-def _check_places(cluster: RayCluster, ranks: int) -> None:
-    places = cluster.places(1)
-    if places < ranks:
+def _check_places(cluster: RayCluster, config: RunConfig) -> None:
+    """Ray would wait for more nodes for ever."""
+    ranks, gpus = config.trainer.world_size, int(cluster.ray.cluster_resources().get("GPU", 0))
+    if config.trainer.accelerator == "gpu" and gpus < ranks:
         raise UserError(
-            f"trainer.devices x trainer.num_nodes = {ranks} ranks need one CPU each, but the nodes of the Ray cluster "
-            f"have room for {places}; start more nodes, or lower them"
+            f"trainer.accelerator = gpu: {ranks} ranks need a GPU each, but the Ray cluster has {gpus}; start more "
+            f"nodes, lower trainer.devices, or set it to cpu"
+        )
+    places, needed = cluster.places(1), _cpus(config)
+    if places < needed:
+        raise UserError(
+            f"trainer.devices x trainer.num_nodes = {ranks} ranks, and players in Ray, need {needed} CPUs, but the "
+            f"nodes of the Ray cluster have {places}; start more nodes, or lower them or actors.count"
+        )
+
+
+def _check_waiting(cluster: RayCluster, config: RunConfig, ending: Ending, give_up: float) -> None:
+    """While no rank has begun, nobody but this process can end the wait."""
+    if ending.wish is not None:
+        raise EndedBeforeStartError(ending.wish, "Ray started the ranks")
+    if time.monotonic() > give_up:
+        raise RankError(
+            f"Ray has not started all ranks within trainer.timeout_seconds = {config.trainer.timeout_seconds:g}; the "
+            f"cluster has {cluster.description()}: start nodes, use fewer ranks or raise it"
         )
 
 
@@ -220,9 +246,7 @@ def _serve(arguments: dict[str, Any]) -> None:
     try:
         learn(Worker(place, _address_of_first(place), console, ending))
     except UserError as error:
-        if not place.is_first:
-            return  # it has told rank 0
-        post.tell(error)
+        post.tell(error)  # the same on all ranks: the first one to fail has told the others
     finally:
         if place.is_first:
             console.file.close()

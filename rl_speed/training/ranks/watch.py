@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +22,8 @@ from rl_speed.system.ending import Ending
 from rl_speed.system.errors import RankError, UserError
 
 POLL_SECONDS = 0.1
-LEAVE_SECONDS = 15.0  # after a loss, for the main thread to end by itself
+LEAVE_SECONDS = 8.0  # after a loss, for the main thread to end by itself
+GREETING_SECONDS = 5.0
 SETTLE_SECONDS = 2.0  # an error of a collective may come before the news of its cause
 _PROBES = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # seconds, seconds, probes
 
@@ -29,14 +31,12 @@ _PROBES = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}  # seconds, 
 def _keep_alive(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _PROBES.items():
-        if hasattr(socket, name):  # not on every system
+        with suppress(AttributeError, OSError):  # not on every system, nor for every kind of socket
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class Watch:
     """Hears of ranks that are gone or have failed, and passes wishes to stop on to rank 0.
-
-    Use as a context: the first connection is made outside it, by `listening` or `connected`.
 
     Args:
         rank: of this process.
@@ -46,7 +46,8 @@ class Watch:
 
     def __init__(self, rank: int, connections: dict[int, socket.socket], ending: Ending) -> None:
         self._rank, self._connections, self._ending = rank, dict(connections), ending
-        self._failure: RankError | UserError | None = None
+        self.failure: RankError | UserError | None = None  # what is known of a rank that was lost
+        self.last_words: Callable[[], str] = str  # see Ranks.say_at_last
         self._lost_at = 0.0
         self._has_wished = rank == 0
         self._is_closed = threading.Event()
@@ -63,14 +64,14 @@ class Watch:
     def why_lost(self) -> RankError | UserError | None:
         """What is known of a rank that is gone; waits a moment for the news."""
         deadline = time.monotonic() + SETTLE_SECONDS
-        while self._failure is None and time.monotonic() < deadline:
+        while self.failure is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        return self._failure
+        return self.failure
 
     def lose(self, sentence: str, is_users: bool = False) -> None:
         """Notes that a rank is gone; the first loss counts, and the others hear of it."""
-        if self._failure is None and not self._is_closed.is_set():
-            self._failure = UserError(sentence) if is_users else RankError(sentence)
+        if self.failure is None and not self._is_closed.is_set():
+            self.failure = UserError(sentence) if is_users else RankError(sentence)
             self._lost_at = time.monotonic()
             self._ending.is_rank_lost = True
             self.send({"lost": sentence, "is_users": is_users})
@@ -90,7 +91,7 @@ class Watch:
             if not self._has_wished and self._ending.stop.is_set():
                 self._has_wished = True
                 self.send({"wish": True})
-            if self._failure is not None and time.monotonic() > self._lost_at + LEAVE_SECONDS:
+            if self.failure is not None and time.monotonic() > self._lost_at + LEAVE_SECONDS:
                 self._leave()
 
     def _read(self, other: int, connection: socket.socket) -> None:
@@ -100,7 +101,8 @@ class Watch:
             content = b""
         *lines, self._rest[other] = (self._rest.get(other, b"") + content).split(b"\n")
         for line in lines:
-            self._hear(other, json.loads(line))
+            with suppress(ValueError):  # not one of ours
+                self._hear(other, json.loads(line))
         if not content:
             self._selector.unregister(connection)
             with self._lock:
@@ -120,8 +122,9 @@ class Watch:
 
     def _leave(self) -> None:
         """The main thread is held up where nothing can be done for it, such as by a collective on a GPU."""
-        sys.stderr.write(f"Error: {self._failure}\n")
-        sys.stderr.flush()
+        with suppress(Exception):
+            sys.stderr.write(f"Error: {self.failure}{self.last_words()}\n")
+            sys.stderr.flush()
         os._exit(1)
 
     def close(self) -> None:
@@ -146,19 +149,31 @@ def listen(host: str) -> socket.socket:
     return socket.create_server((host if host == "127.0.0.1" else "", 0))
 
 
-def accept(server: socket.socket, world_size: int, seconds: float) -> dict[int, socket.socket]:
-    """The connections of ranks 1 to W - 1, on rank 0; raises TimeoutError."""
+def accept(server: socket.socket, world_size: int, token: str, seconds: float) -> dict[int, socket.socket]:
+    """The connections of ranks 1 to W - 1, on rank 0; whoever does not know the token is none. Raises TimeoutError."""
     connections: dict[int, socket.socket] = {}
+    greetings = {_greeting(rank, token): rank for rank in range(1, world_size)}
     server.settimeout(seconds)
     while len(connections) < world_size - 1:
         connection, _ = server.accept()
-        connection.settimeout(seconds)
-        connections[int.from_bytes(connection.recv(4), "big")] = connection
+        connection.settimeout(GREETING_SECONDS)
+        greeting = b""
+        with suppress(OSError):
+            while len(greeting) < len(_greeting(0, token)) and (part := connection.recv(64)):
+                greeting += part
+        if greeting in greetings:
+            connections[greetings[greeting]] = connection
+        else:
+            connection.close()
     return connections
 
 
-def connect(address: tuple[str, int], rank: int, seconds: float) -> dict[int, socket.socket]:
+def connect(address: tuple[str, int], rank: int, token: str, seconds: float) -> dict[int, socket.socket]:
     """The connection to rank 0, on another one; raises OSError."""
     connection = socket.create_connection(address, seconds)
-    connection.sendall(rank.to_bytes(4, "big"))
+    connection.sendall(_greeting(rank, token))
     return {0: connection}
+
+
+def _greeting(rank: int, token: str) -> bytes:
+    return rank.to_bytes(4, "big") + token.encode()

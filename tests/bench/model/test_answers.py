@@ -68,7 +68,7 @@ def test_what_ranks_and_actors_gain_and_what_limits_them():
     assert "waiting for each other, takes 20 % of the time" in answers.devices(found)
     for row in found:
         row["time_shares"] = {"update": 0.5, "reduce": 0.05, "wait": 0.4, "other": 0.05}
-    assert "With 4 the learner's time is update to 50 %." in answers.devices(found)
+    assert "With 4 most of the learner's time goes to update, 50 %." in answers.devices(found)
     assert answers.devices(found[:1]) is None
     assert answers.devices([]) is None
 

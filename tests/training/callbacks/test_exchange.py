@@ -37,16 +37,15 @@ def test_games_of_all_ranks_are_those_of_the_whole_run():
     assert seconds == 5.0
 
 
-def test_games_that_do_not_fit_wait_for_the_next_time():
+@pytest.mark.parametrize("count", [MAX_GAMES, 2 * MAX_GAMES + 5])
+def test_games_that_do_not_fit_into_one_row_follow_in_others(count):
     def work(ranks):
-        ends = [EpisodeEnd(0, float(number), 1, number) for number in range(MAX_GAMES + 5)]
+        ends = [EpisodeEnd(0, float(number), 1, number) for number in range(count)]
         exchange = make_exchange(ranks, ends if ranks.is_first else [])
         exchange.exchange()
-        first = len(exchange.episode_ends)
-        exchange.exchange()
-        return first, [end.episode_return for end in exchange.episode_ends]
+        return [end.episode_return for end in exchange.episode_ends]
 
-    assert in_threads(2, work)[1] == (MAX_GAMES, [float(MAX_GAMES + number) for number in range(5)])
+    assert in_threads(2, work) == [[float(number) for number in range(count)]] * 2
 
 
 def test_a_wish_of_one_is_heard_by_all_at_the_next_exchange():

@@ -51,3 +51,7 @@ def test_who_starts_a_run_of_one_process_with_torchrun_is_told():
     assert started_alone(TrainerConfig(devices=2, num_nodes=2), TORCHRUN) is None
     assert started_alone(TrainerConfig(), {**TORCHRUN, "WORLD_SIZE": "1"}) is None
     assert started_alone(TrainerConfig(), {}) is None
+
+
+def test_the_process_that_asks_ray_for_ranks_is_none_of_them():
+    assert find_place(TrainerConfig(devices=2, num_nodes=2, launcher="ray"), {}) == Place()

@@ -1,6 +1,8 @@
 """Losses and wishes of other ranks."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -25,15 +27,18 @@ def watches():
     with server:
         address = server.getsockname()
         others = {}
+        stranger = socket.create_connection(address)  # comes first, knows no token, and is no rank
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
         threads = [
-            threading.Thread(target=lambda rank=rank: others.update({rank: connect(address, rank, 10.0)}))
+            threading.Thread(target=lambda rank=rank: others.update({rank: connect(address, rank, "token", 10.0)}))
             for rank in (1, 2)
         ]
         for thread in threads:
             thread.start()
-        first = accept(server, 3, 10.0)
+        first = accept(server, 3, "token", 10.0)
         for thread in threads:
             thread.join()
+        stranger.close()
     endings = [Ending() for _ in range(3)]
     made = [Watch(0, first, endings[0]), *(Watch(rank, others[rank], endings[rank]) for rank in (1, 2))]
     yield made, endings, others
@@ -74,3 +79,28 @@ def test_who_leaves_in_order_is_not_missed(watches):
     made[0].close()
     time.sleep(0.5)
     assert not any(ending.is_rank_lost for ending in endings)
+
+
+def test_words_that_are_none_of_ours_do_not_end_the_watch(watches):
+    _, endings, others = watches
+    others[1][0].sendall(b"no json\n")
+    endings[2].stop.set()
+    until(endings[0].stop.is_set)
+    assert not endings[0].is_rank_lost
+
+
+def test_a_process_that_cannot_end_by_itself_is_ended_with_its_last_words(tmp_path):
+    program = """
+import socket, threading, time
+from rl_speed.system.ending import Ending
+from rl_speed.training.ranks import watch as module
+module.LEAVE_SECONDS = 0.2
+here, there = socket.socketpair()
+watch = module.Watch(0, {1: here}, Ending())
+watch.last_words = lambda: "; go on with that"
+there.close()
+time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("Error: rank 1 is gone without a word, so the run ends; go on with that\n")
