@@ -27,6 +27,11 @@ from rl_speed.system.stage_timer import StageTimer
 from tests.command_line import ENDLESS, checkpoints
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With two processes, whatever takes minutes must not begin last."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 class CountingEnv:
     """E scripted games: the pixel is the number of the frame, the reward is the number of the env step.
 

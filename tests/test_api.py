@@ -319,6 +319,7 @@ def test_import_is_light():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_readmes_example_runs(tmp_path):
     (example,) = re.findall(r"```python\n(import rl_speed\n.*?)```", README.read_text(), flags=re.S)
     (tmp_path / "example.py").write_text(example)

@@ -136,8 +136,7 @@ def test_a_resumed_run_of_as_many_ranks_equals_an_uninterrupted_one(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-@pytest.mark.parametrize("save_replay", [True, False])
+@pytest.mark.parametrize(("before", "after", "save_replay"), [(2, 1, True), (1, 2, True), (2, 1, False)])
 def test_another_number_of_ranks_deals_the_replay_out_anew(tmp_path, before, after, save_replay):
     changes = {"envs": {"count": 4}, "trainer": {"devices": before}, "checkpoint": {"save_replay": save_replay}}
     first = run(tmp_path, 20, **changes)
@@ -182,8 +181,7 @@ def ended(process, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("actors", [False, True])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "actors"), [(signal.SIGINT, False), (signal.SIGTERM, True)])
 def test_a_signal_to_all_saves_once_and_leaves_no_process(tmp_path, actors, number):
     text = RANKS + "trainer: {devices: 2}\n"
     if actors:
@@ -223,7 +221,7 @@ def test_kills_at_random_moments_lose_no_checkpoint_and_leave_no_process(tmp_pat
     if actors:
         text += "actors: {kind: subprocess, count: 2, rollout_env_steps: 2}\n"
     before, resume = shared_blocks(), []
-    for _ in range(int(os.environ.get("RL_SPEED_KILLS", "2"))):
+    for _ in range(int(os.environ.get("RL_SPEED_KILLS", "1"))):
         known = {path.name for path in checkpoints(tmp_path)}
         process = start(tmp_path, text, *resume)
         wait_until(lambda known=known: {path.name for path in checkpoints(tmp_path)} - known, process)

@@ -18,7 +18,7 @@ from tests.corridor import RUN, Corridor, merged
 pytestmark = [pytest.mark.ray, pytest.mark.skipif(os.name == "nt", reason="needs signals")]
 
 LEARNERS = (
-    ENDLESS.replace("count: 2", "count: 4").replace("max_env_steps: null", "max_env_steps: 6000")
+    ENDLESS.replace("count: 2", "count: 4").replace("max_env_steps: null", "max_env_steps: 3000")
     + "trainer: {devices: 2, launcher: ray}\n"
 )
 
@@ -38,7 +38,7 @@ def assert_it_ends_at_its_limit(directory, process):
     assert "Traceback" not in output
     assert "NOT SOLVED (max_env_steps)" in output
     result = json.loads((directory / "lightning_logs/version_0/result.json").read_text())
-    assert (result["env_steps"], result["plan"]["world_size"]) == (6000, 2)
+    assert (result["env_steps"], result["plan"]["world_size"]) == (3000, 2)
     newest = find_last(directory / "lightning_logs")
     assert [read_experience(newest, rank)["dataset"]["gradient_steps"] for rank in (0, 1)] == [
         result["gradient_steps"]
@@ -59,6 +59,7 @@ def test_a_killed_learner_costs_what_came_after_the_last_checkpoint(tmp_path):
     assert_all_end(started)
 
 
+@pytest.mark.long
 def test_a_killed_node_with_a_learner_and_a_player_on_it(tmp_path):
     from ray.cluster_utils import Cluster
 
@@ -80,7 +81,7 @@ def test_a_killed_node_with_a_learner_and_a_player_on_it(tmp_path):
 
 
 def test_ctrl_c_saves_the_run_on_all_ranks(tmp_path):
-    process = start(tmp_path, LEARNERS.replace("6000", "null"))
+    process = start(tmp_path, LEARNERS.replace("3000", "null"))
     wait_for_checkpoint(tmp_path, process)
     started = children(process)
     os.killpg(process.pid, signal.SIGINT)

@@ -33,6 +33,7 @@ def test_make_targets_of_the_readme_exist():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_commands_run(tmp_path):
     # One short run first, so that there is something to resume and to evaluate.
     short = ["--max-time", "00:00:04", "--set", "stop.confirm_episodes=0"]
