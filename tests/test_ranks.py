@@ -278,6 +278,27 @@ def test_two_agents_of_torchrun_are_two_machines(tmp_path):
     assert read_experience(newest, 1)["dataset"]["gradient_steps"] == 100
 
 
+@pytest.mark.slow
+def test_tasks_of_srun_learn_together(tmp_path):
+    port = free_port()
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "cli.py"), "train", "--config", "smoke", "--set", "trainer.devices=2",
+             "--set", "stop.max_gradient_steps=100"],
+            cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "1",
+                 "SLURM_PROCID": str(task), "SLURM_LOCALID": str(task), "SLURM_NTASKS": "2", "SLURM_JOB_ID": "4711",
+                 "SLURM_NODELIST": "127.0.0.1", "MASTER_PORT": str(port)},
+        )
+        for task in range(2)
+    ]  # fmt: skip
+    outputs = [task.communicate(timeout=HANG_SECONDS)[0] for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], outputs
+    assert "NOT SOLVED (max_gradient_steps)" in outputs[0]
+    assert outputs[1] == ""
+    assert sorted(path.name for path in (tmp_path / "lightning_logs").iterdir()) == ["version_0"]
+
+
 class Breaking(Corridor):
     """A game that goes wrong on one rank only, after a while."""
 
