@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from torch import distributed
 
-from rl_speed import __version__
+import rl_speed
 from rl_speed.config import RunConfig
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ConfigError, EndedBeforeStartError, RankError, UserError
@@ -145,7 +145,9 @@ def plan_together(ranks: Ranks, kept: Mapping[str, Any], make: Callable[[Mapping
         ranks.from_first(plan.kept())
     else:
         plan = make(ranks.from_first(None))
-    told = ranks.gather_values((plan.asked.model_dump(mode="json"), plan.device.partition(":")[0], __version__))
+    told = ranks.gather_values(
+        (plan.asked.model_dump(mode="json"), plan.device.partition(":")[0], rl_speed.__version__)
+    )
     for rank, (asked, device, version) in enumerate(told):
         for what, own, first in (("configuration", asked, told[0][0]), ("device", device, told[0][1]),
                                  ("version of rl_speed", version, told[0][2])):  # fmt: skip
