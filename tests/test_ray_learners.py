@@ -47,6 +47,7 @@ def assert_it_ends_at_its_limit(directory, process):
     return output
 
 
+@pytest.mark.long
 def test_a_killed_learner_costs_what_came_after_the_last_checkpoint(tmp_path):
     process = start(tmp_path, LEARNERS)
     wait_for_checkpoint(tmp_path, process)
@@ -80,6 +81,7 @@ def test_a_killed_node_with_a_learner_and_a_player_on_it(tmp_path):
         cluster.shutdown()
 
 
+@pytest.mark.long
 def test_ctrl_c_saves_the_run_on_all_ranks(tmp_path):
     process = start(tmp_path, LEARNERS.replace("3000", "null"))
     wait_for_checkpoint(tmp_path, process)

@@ -86,6 +86,7 @@ def test_a_run_goes_on_without_a_killed_player(tmp_path):
     assert "played anew" in output
 
 
+@pytest.mark.long
 def test_a_run_goes_on_without_a_killed_node(tmp_path):
     from ray.cluster_utils import Cluster
 
