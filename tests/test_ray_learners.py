@@ -38,7 +38,8 @@ def assert_it_ends_at_its_limit(directory, process):
     assert "Traceback" not in output
     assert "NOT SOLVED (max_env_steps)" in output
     result = json.loads((directory / "lightning_logs/version_0/result.json").read_text())
-    assert (result["env_steps"], result["plan"]["world_size"]) == (3000, 2)
+    assert 3000 <= result["env_steps"] < 3000 + 16  # whole rollouts of both ranks
+    assert result["plan"]["world_size"] == 2
     newest = find_last(directory / "lightning_logs")
     assert [read_experience(newest, rank)["dataset"]["gradient_steps"] for rank in (0, 1)] == [
         result["gradient_steps"]
