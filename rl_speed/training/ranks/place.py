@@ -97,8 +97,10 @@ def _check_numbers(config: TrainerConfig, launcher: str, world_size: int, local:
 def main_address(place: Place) -> tuple[str, int]:
     """Where rank 0 can be reached: host and port, for launchers that say so in variables of the environment."""
     if place.launcher == "slurm":
-        environment = SLURMEnvironment()
-        return environment.main_address, environment.main_port
+        nodes = os.environ.get("SLURM_NODELIST", "127.0.0.1")
+        host = os.environ.get("MASTER_ADDR") or SLURMEnvironment.resolve_root_node_address(nodes)
+        port = 15_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 10_000  # of this job, and the same on all machines
+        return host, int(os.environ.get("MASTER_PORT", port))
     return os.environ.get("MASTER_ADDR", "127.0.0.1"), int(os.environ.get("MASTER_PORT", "0"))
 
 
