@@ -12,6 +12,7 @@ import rl_speed
 from rl_speed.system.errors import UserError
 from rl_speed.training.checkpoint.folders import find_last
 from rl_speed.training.checkpoint.reading import read_experience
+from tests.clusters import cluster_of, kill_a_node
 from tests.command_line import ENDLESS, HANG_SECONDS, assert_all_end, children, start, wait_for_checkpoint
 from tests.corridor import RUN, Corridor, merged
 
@@ -63,23 +64,12 @@ def test_a_killed_learner_costs_what_came_after_the_last_checkpoint(tmp_path):
 
 @pytest.mark.long
 def test_a_killed_node_with_a_learner_and_a_player_on_it(tmp_path):
-    from ray.cluster_utils import Cluster
-
-    small = {"num_cpus": 2, "object_store_memory": 80_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={**small, "num_cpus": 0, "include_dashboard": False})
-    nodes = [cluster.add_node(**small) for _ in range(3)]
-    try:
-        text = LEARNERS.replace("actors:", "") + "actors: {kind: ray, count: 2, rollout_env_steps: 2}\n"
+    text = LEARNERS + "actors: {kind: ray, count: 2, rollout_env_steps: 2}\n"
+    with cluster_of(3, cpus=2, head_cpus=0) as cluster:
         process = start(tmp_path, text, "--set", f"actors.address={cluster.address}")
         wait_for_checkpoint(tmp_path, process)
-        for node in nodes:
-            raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-            if learners(raylet.children(recursive=True)):
-                cluster.remove_node(node, allow_graceful=False)
-                break
+        kill_a_node(cluster, learners)
         assert "a rank was lost" in assert_it_ends_at_its_limit(tmp_path, process)
-    finally:
-        cluster.shutdown()
 
 
 @pytest.mark.long

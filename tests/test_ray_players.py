@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 import rl_speed
+from tests.clusters import cluster_of, kill_a_node
 from tests.command_line import ENDLESS, HANG_SECONDS, assert_all_end, children, start, wait_for_checkpoint
 
 pytestmark = [pytest.mark.ray, pytest.mark.skipif(os.name == "nt", reason="needs signals")]
@@ -88,19 +89,10 @@ def test_a_run_goes_on_without_a_killed_player(tmp_path):
 
 @pytest.mark.long
 def test_a_run_goes_on_without_a_killed_node(tmp_path):
-    from ray.cluster_utils import Cluster
-
-    small = {"num_cpus": 1, "object_store_memory": 80_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
-    nodes = [cluster.add_node(**small) for _ in range(2)]
-    try:
+    with cluster_of(2, cpus=1, head_cpus=1) as cluster:
         process = start(tmp_path, PLAYERS, "--set", f"actors.address={cluster.address}")
         wait_for_checkpoint(tmp_path, process)
-        for node in nodes:
-            raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-            if players(raylet.children(recursive=True)):
-                cluster.remove_node(node, allow_graceful=False)
-                break
+        kill_a_node(cluster, players)
         said = []
         reader = threading.Thread(target=lambda: said.extend(iter(process.stdout.readline, "")))
         reader.start()
@@ -115,5 +107,3 @@ def test_a_run_goes_on_without_a_killed_node(tmp_path):
         assert process.wait(timeout=HANG_SECONDS) == 128 + signal.SIGINT
         reader.join()
         assert not any("Traceback" in line for line in said)
-    finally:
-        cluster.shutdown()

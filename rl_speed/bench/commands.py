@@ -113,7 +113,7 @@ def run(
     folder = out or _free_folder(datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     check_writable(folder)
     settings = Settings(
-        seconds_per_rung, repeats, warmup_seconds, overrides, shlex.join(["rl-speed", *sys.argv[1:]]),
+        seconds_per_rung, repeats, warmup_seconds, overrides, _command(sys.argv[1:]),
         seeds if to_solve else 0, solve_minutes if to_solve else 0.0, sweeps, peers,
     )  # fmt: skip
     console = Console()
@@ -134,6 +134,17 @@ def run(
         quiet()
         _finish(session, folder, console)
     _leave(session, received.get("signal"), is_wrong)
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """What was typed, without the folder of the report: results are handed on, and it is a place of this machine."""
+    kept, rest = [], iter(arguments)
+    for argument in rest:
+        if argument == "--out":
+            next(rest, None)
+        elif not argument.startswith("--out="):
+            kept.append(argument)
+    return shlex.join(["rl-speed", *kept])
 
 
 def _measure(session: Session, chosen: list[Contestant], is_named: bool) -> None:

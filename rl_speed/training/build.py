@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from rl_speed.learner.mean import GradientMean
 from rl_speed.learner.module import DQNModule
 from rl_speed.system.ending import Ending, Stopwatch
 from rl_speed.system.stage_timer import StageTimer
+from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.callbacks.ends import CloseAll, StopAtLimits
 from rl_speed.training.callbacks.episodes import EpisodeCounter, EpisodePrinter, GamesRestarted
 from rl_speed.training.callbacks.exchange import Exchange, agree_to_end
@@ -35,6 +38,7 @@ from rl_speed.training.callbacks.speed import SpeedLogger
 from rl_speed.training.checkpoint.restoring import RandomStateRestorer, restore_experience
 from rl_speed.training.checkpoint.writing import CheckpointWriter, PlainCheckpointIO
 from rl_speed.training.confirmation import Confirmation
+from rl_speed.training.launcher import launcher_hidden
 from rl_speed.training.logger import RunLogger
 from rl_speed.training.plan import Plan
 from rl_speed.training.progress import ProgressBar
@@ -98,11 +102,19 @@ class Run:
     confirmation: Confirmation
 
 
-def build(plan: Plan, occasion: Occasion) -> Run:
-    """Makes every object of a run; what was started is ended again if one of them cannot be made.
+@contextmanager
+def at_work(plan: Plan) -> Iterator[None]:
+    """What a rank needs around `build` and the training: its GPU, torch's threads, no variables of launchers."""
+    with ExitStack() as stack:
+        if plan.device != "cpu":
+            stack.enter_context(torch.cuda.device(plan.device))  # which "cuda" alone means
+        stack.enter_context(launcher_hidden(plan.place.rank))
+        stack.enter_context(torch_threads(plan.learner_threads))
+        yield
 
-    Torch's threads are the caller's to set: `plan.learner_threads`.
-    """
+
+def build(plan: Plan, occasion: Occasion) -> Run:
+    """Makes every object of a run, inside `at_work`; what was started is ended again if one of them cannot be made."""
     torch.manual_seed(plan.config.seed)
     plan, line = make_line(plan, occasion.ending, occasion.ranks)
     try:

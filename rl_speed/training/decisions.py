@@ -194,12 +194,13 @@ def _measure(config: RunConfig, parts: Parts, threads: Threads) -> dict[str, Dec
     }
 
 
-def check_memory(config: RunConfig, ranks: int) -> None:
+def check_memory(config: RunConfig, ranks: int, device: str) -> None:
     """Refuses a replay that this machine cannot hold, before anything is allocated.
 
     Args:
         config: a rank's share.
         ranks: on this machine.
+        device: of this rank.
     """
     import torch
 
@@ -208,7 +209,7 @@ def check_memory(config: RunConfig, ranks: int) -> None:
         raise ConfigError(f"replay.device = {settings.device} needs CUDA, which does not work here; set it to cpu")
     is_on_gpu = settings.device == "cuda"
     needed = replay_bytes(config) * (1 if is_on_gpu else ranks)
-    free = torch.cuda.mem_get_info()[0] if is_on_gpu else free_memory_bytes()
+    free = torch.cuda.mem_get_info(device)[0] if is_on_gpu else free_memory_bytes()
     if needed > free:
         raise ConfigError(
             f"replay.capacity_env_steps = {config.replay.capacity_env_steps * config.trainer.world_size} takes "

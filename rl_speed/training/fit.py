@@ -43,7 +43,7 @@ def fit(
     """Trains until the goal, a limit or `stop`, and writes result.json.
 
     With several ranks this is one of them: rank 0, which starts the others of this machine, or whichever one the
-    launcher (torchrun, SLURM) says.
+    launcher (torchrun, SLURM) says. With `trainer.launcher = ray` it is none of them: Ray starts them all.
 
     Args:
         request: what is asked for, and the checkpoint to go on from.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from pytorch_lightning import Callback
 from rich.console import Console
@@ -19,15 +18,13 @@ from rl_speed.experience.parts import Parts
 from rl_speed.system.durable import write_text_whole
 from rl_speed.system.ending import Ending, Stopwatch
 from rl_speed.system.errors import RankError, UserError
-from rl_speed.system.torch_threads import torch_threads
-from rl_speed.training.build import Occasion, Run, build
+from rl_speed.training.build import Occasion, Run, at_work, build
 from rl_speed.training.checkpoint.folders import MODEL_FILE, list_checkpoints
 from rl_speed.training.checkpoint.reading import check_parts, read_model
 from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.curves import cut_curves
-from rl_speed.training.decisions import decide_device, replay_bytes
+from rl_speed.training.decisions import replay_bytes
 from rl_speed.training.divergence import DivergedError
-from rl_speed.training.launcher import launcher_hidden
 from rl_speed.training.plan import Plan, make_plan
 from rl_speed.training.ranks.group import Ranks
 from rl_speed.training.ranks.joining import plan_together
@@ -88,12 +85,8 @@ def run_rank(task: Task, console: Console, watchers: Sequence[Callback], ranks: 
             request.folder,
             ranks,
         )
-        _, device = decide_device(request.config, ranks.place)
-        if device != "cpu":
-            stack.enter_context(torch.cuda.device(device))  # which "cuda" alone means
         plan = _plan(request, task.parts, earlier, occasion)
-        stack.enter_context(launcher_hidden(ranks.place.rank))
-        stack.enter_context(torch_threads(plan.learner_threads))
+        stack.enter_context(at_work(plan))
         run = build(plan, occasion)
         stack.callback(run.line.generator.close)
         callbacks: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]

@@ -173,7 +173,7 @@ def make_plan(
     share = rank_share(config)
     if place.world_size > 1:
         decisions["trainer.devices"] = Decision(asked.trainer.devices, each_rank(share, device, place))
-    check_memory(share, place.local_world_size)
+    check_memory(share, place.local_world_size, "cuda" if device == "cpu" else device)
     if num_actions is not None:
         parts.check_network(config.envs.observation_shape, num_actions)
     return Plan(

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from rl_speed.bench import contestants, session
+from rl_speed.bench.commands import _command
 from tests.bench.measurements import answering
 from tests.command_line import call
 
@@ -114,3 +115,10 @@ def test_a_bench_from_end_to_end(tiny_file, tmp_path):
     assert {run["name"] for run in content["solve"]} == {"smoke", "tiny"}
     assert not any(run["solved"] for run in content["solve"])
     assert "does not count" in answer.stdout
+
+
+def test_a_report_does_not_show_where_it_was_written():
+    shown = "rl-speed bench baseline --seconds-per-rung 2 --set 'stop.reward=1 '"
+    for out in (["--out", "/home/me/results"], ["--out=/home/me/results"], []):
+        arguments = ["bench", "baseline", *out, "--seconds-per-rung", "2", "--set", "stop.reward=1 "]
+        assert _command(arguments) == shown

@@ -196,7 +196,7 @@ def test_an_undecided_configuration_reaches_no_part():
 def test_a_gpu_that_is_asked_for_is_not_taken_for_a_replacement(monkeypatch):
     monkeypatch.setattr(decisions, "has_cuda", lambda: True)
     monkeypatch.setattr(decisions, "_cuda_precision", lambda: {"update.precision": "bf16"})
-    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (10**12, 10**12))
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (10**12, 10**12))
     monkeypatch.setattr(decisions, "gpu_names", lambda: ["a GPU"])
     plan = make_plan(load_config("fast_gpu", ["envs.backend=ale_vector"]))
     assert (plan.device, plan.config.update.precision, plan.config.update.shards) == ("cuda:0", "bf16", 1)

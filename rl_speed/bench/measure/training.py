@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,8 @@ from rl_speed.experience.policy import EpsilonGreedyPolicy
 from rl_speed.records import Batch
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ConfigError
-from rl_speed.system.torch_threads import torch_threads
-from rl_speed.training.build import Occasion, Run, build
+from rl_speed.training.build import Occasion, Run, at_work, build
 from rl_speed.training.fit import quiet_lightning
-from rl_speed.training.launcher import launcher_hidden
 from rl_speed.training.plan import Plan, make_plan
 from rl_speed.training.ranks.group import Ranks
 from rl_speed.training.ranks.joining import joined, plan_together
@@ -82,8 +79,7 @@ def _measure_rank(
     ranks, ending = together
     plan = plan_together(ranks, {}, lambda kept: plan_as_asked(config, ranks.place, kept))
     occasion = Occasion(preset, Path(spec["folder"]), Console(file=sys.stderr), ending, ranks=ranks)
-    device = torch.cuda.device(plan.device) if plan.device != "cpu" else nullcontext()
-    with device, launcher_hidden(ranks.place.rank), torch_threads(plan.learner_threads):
+    with at_work(plan):
         result = _measure_run(build(plan, occasion), spec, ending, announce)
     return {**result, "threads": plan.learner_threads, "plan": plan.summary()}
 

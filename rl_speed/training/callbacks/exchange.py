@@ -67,7 +67,8 @@ class Exchange(Callback):
             self.episode_ends = self._dataset.take_episode_ends()
             self.seconds, self._ending.agreed = self.elapsed_seconds(), self._ending.wish
             return
-        wish, pooled, is_rest = self._ending.wish, list[EpisodeEnd](), True
+        pooled: list[EpisodeEnd] = []
+        wish, is_rest = self._ending.wish, True
         while is_rest:
             told = self._dataset.take_episode_ends(MAX_GAMES)
             rows = self._ranks.gather(_row(self.elapsed_seconds(), wish, told))

@@ -223,12 +223,12 @@ class CheckpointWriter(Callback):
             _remove(path)
 
     def _save_experience(self, path: Path) -> None:
-        dataset = self._dataset
+        dataset, generator = self._dataset, self._dataset.generator
         content = {
             "format": FORMAT,
             "replay": dataset.replay.state_dict() if self._config.save_replay else None,
             # Games that an exception has broken into are in no state to be saved.
-            "generator": dataset.generator.state_dict() if dataset.is_at_rest else {"env_steps": dataset.env_steps},
+            "generator": generator.state_dict() if dataset.is_at_rest else {"env_steps": generator.env_steps},
             "dataset": dataset.state_dict(),
             "random": random_state(),
         }

@@ -49,7 +49,6 @@ class MeetingPoint:
     """
 
     def __init__(self, place: Place, seconds: float, address: tuple[str, int]) -> None:
-        self.place = place
         wait, torch_distributed = timedelta(seconds=seconds), cast("Any", distributed)
         self.host, self.port = address
         try:
@@ -148,9 +147,8 @@ def plan_together(ranks: Ranks, kept: Mapping[str, Any], make: Callable[[Mapping
     told = ranks.gather_values(
         (plan.asked.model_dump(mode="json"), plan.device.partition(":")[0], rl_speed.__version__)
     )
-    for rank, (asked, device, version) in enumerate(told):
-        for what, own, first in (("configuration", asked, told[0][0]), ("device", device, told[0][1]),
-                                 ("version of rl_speed", version, told[0][2])):  # fmt: skip
+    for rank, facts in enumerate(told):
+        for what, own, first in zip(("configuration", "device", "version of rl_speed"), facts, told[0], strict=True):
             if own != first:
                 raise ConfigError(
                     f"rank {rank} has another {what} than rank 0{_difference(own, first)}; start all with the same "

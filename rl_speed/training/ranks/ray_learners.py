@@ -108,12 +108,14 @@ class _Post:
 
         threading.Thread(target=watch, name="rl_speed-wish", daemon=True).start()
 
-    def tell(self, error: UserError) -> None:
-        """A rank has met a mistake of the user's; rank 0's sentence is the best one, and it comes last."""
+    def tell(self, error: UserError, rank: int) -> None:
+        """A rank has met a mistake of the user's. Others hear of it and tell it too; rank 0's sentence is shown."""
+        if rank and self._error.exists():
+            return
         write_text_whole(self._error, json.dumps(str(error)))
 
     def raise_told(self) -> None:
-        """Raises what rank 0 has told."""
+        """Raises what was told."""
         if self._error.is_file():
             raise UserError(json.loads(self._error.read_text(encoding="utf-8")))
 
@@ -246,7 +248,7 @@ def _serve(arguments: dict[str, Any]) -> None:
     try:
         learn(Worker(place, _address_of_first(place), console, ending))
     except UserError as error:
-        post.tell(error)  # the same on all ranks: the first one to fail has told the others
+        post.tell(error, place.rank)
     finally:
         if place.is_first:
             console.file.close()

@@ -45,7 +45,7 @@ class Watch:
     """
 
     def __init__(self, rank: int, connections: dict[int, socket.socket], ending: Ending) -> None:
-        self._rank, self._connections, self._ending = rank, dict(connections), ending
+        self._connections, self._ending = dict(connections), ending
         self.failure: RankError | UserError | None = None  # what is known of a rank that was lost
         self.last_words: Callable[[], str] = str  # see Ranks.say_at_last
         self._lost_at = 0.0

@@ -22,6 +22,7 @@ from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 from rl_speed.system.ray_cluster import RayCluster
 from rl_speed.system.stage_timer import StageTimer
+from tests.clusters import cluster_of
 from tests.command_line import HANG_SECONDS
 from tests.conftest import TINY
 from tests.experience.generators.fake_ray import ActorDiedError, ActorUnavailableError, FakeRay
@@ -217,14 +218,8 @@ def take_until_anew(generator, columns):
 def cluster():
     """A head with one CPU and two nodes with one each; what is left of it is ended."""
     pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    small = {"num_cpus": 1, "object_store_memory": 80_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
-    for _ in range(2):
-        cluster.add_node(**small)
-    yield cluster
-    cluster.shutdown()
+    with cluster_of(2, cpus=1, head_cpus=1) as cluster:
+        yield cluster
 
 
 def processes_of(node):
