@@ -1,6 +1,7 @@
 """Joining and starting clusters: what is said where it fails, and what a process notices of it."""
 
 import faulthandler
+import functools
 import os
 import random
 import signal
@@ -80,13 +81,20 @@ def test_a_cluster_is_left_once():
 
 
 @pytest.mark.ray
-def test_a_local_cluster_leaves_no_trace():
+def test_a_local_cluster_leaves_no_trace(monkeypatch):
     pytest.importorskip("ray")
+    made, make = [], tempfile.mkdtemp  # its own folders: clusters of other tests have theirs beside it
+
+    def noted(*arguments, **settings):
+        made.append(Path(make(*arguments, **settings)))
+        return str(made[-1])
+
+    monkeypatch.setattr("rl_speed.system.ray_cluster.tempfile.mkdtemp", noted)
 
     def state():
         signals = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        folders = sorted(Path(tempfile.gettempdir()).glob("rl_speed_ray_*"))
+        folders = [path for path in made if path.exists()]
         return signals, mask, sys.excepthook, faulthandler.is_enabled(), folders
 
     handler = signal.signal(signal.SIGTERM, lambda number, frame: None)
@@ -94,6 +102,7 @@ def test_a_local_cluster_leaves_no_trace():
         before, processes = state(), set(psutil.Process().children(recursive=True))
         cluster = connect("actors.kind = ray", None, 3, 0)
         assert state()[:-1] == before[:-1]
+        assert state()[-1] == made != []
         assert cluster.places(1) == 3
         started = set(psutil.Process().children(recursive=True)) - processes
         # Ctrl-C and the end of the terminal reach the whole group; these are not to hear of it.
@@ -118,7 +127,7 @@ def test_auto_without_a_cluster_is_one_sentence(monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     # As on a machine without a cluster: other tests, or other people, may run one here.
-    monkeypatch.setattr("ray._private.services.find_gcs_addresses", set)
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", functools.cache(set))
     monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda temp_dir: None)
     with pytest.raises(UserError, match=r"^actors.address = auto: the cluster cannot be joined \(.*`ray start --a"):
         connect("actors.kind = ray", "auto", 1, 0)
