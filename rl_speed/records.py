@@ -72,11 +72,10 @@ class Batch:
         """Minibatch n, without the axis N."""
         return Batch(**{f.name: getattr(self, f.name)[n] for f in fields(self)})
 
-    def shard(self, number: int, of: int) -> Batch:
-        """Part `number` of a minibatch that is cut into `of` equal parts along B."""
-        size = self.action.shape[0] // of
-        part = slice(number * size, (number + 1) * size)
-        return Batch(**{f.name: getattr(self, f.name)[part] for f in fields(self)})
+    def parts(self, sizes: list[int]) -> list[Batch]:
+        """A minibatch cut along B into parts of so many samples, which add up to B; views."""
+        cut = {f.name: getattr(self, f.name).split(sizes) for f in fields(self)}
+        return [Batch(**{name: parts[number] for name, parts in cut.items()}) for number in range(len(sizes))]
 
     @property
     def gradient_steps(self) -> int:

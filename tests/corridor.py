@@ -15,9 +15,9 @@ RUN = {
     "update": {
         "batch_size": 32, "learning_rate": 3e-3, "env_steps_per_gradient_step": 4.0, "gradient_steps_per_batch": 4,
         "target_sync_gradient_steps": 20, "threads": 1,
-        # Smaller steps at the end: the greedy policy that is judged must not be caught in a swing.
-        "final_learning_rate": 1e-4, "anneal_gradient_steps": 800,
     },
+    # Smaller steps at the end: the greedy policy that is judged must not be caught in a swing.
+    "annealing": {"gradient_steps": 800, "learning_rate": 1e-4},
     "exploration": {"epsilon_end": 0.15, "decay_env_steps": 3000},
     "stop": {"window_episodes": 50, "reward": 100.0, "max_gradient_steps": 800, "confirm_episodes": 0},
     "trainer": {"accelerator": "cpu"},
@@ -26,7 +26,8 @@ RUN = {
 EVERYTHING = {
     "replay": {"n_step": 3, "priority_exponent": 0.6},
     "network": {"dueling": True, "standardise": True, "normalise": True},
-    "update": {"double": True, "loss": "huber"},
+    "update": {"double": True, "loss": "huber", "averaging_rate": 0.2},
+    "annealing": {"n_step": 1, "gamma": 0.95},
 }
 
 

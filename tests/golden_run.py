@@ -38,10 +38,12 @@ EVERYTHING: dict[str, Any] = {
     "replay": {**PLAIN["replay"], "n_step": 3, "priority_exponent": 0.6},
     "network": {**PLAIN["network"], "dueling": True, "standardise": True, "normalise": True},
     "update": {
-        **PLAIN["update"], "double": True, "loss": "huber", "max_gradient_norm": 0.5, "final_learning_rate": 1e-4,
-        "final_env_steps_per_gradient_step": 6.0, "anneal_gradient_steps": 60,
+        **PLAIN["update"], "double": True, "loss": "huber", "max_gradient_norm": 0.5, "averaging_rate": 0.3,
     },
-    "exploration": {**PLAIN["exploration"], "annealed_epsilon": 0.4},
+    "annealing": {
+        "gradient_steps": 60, "learning_rate": 1e-4, "env_steps_per_gradient_step": 6.0, "epsilon": 0.4, "n_step": 1,
+        "gamma": 0.95,
+    },
 }  # fmt: skip
 
 RUNS = {"plain": PLAIN, "everything": EVERYTHING}

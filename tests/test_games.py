@@ -60,8 +60,9 @@ def test_a_preset_of_pongs_plays_another_game_as_that_game_is(preset):
     assert config.envs.max_pool
     assert config.envs.clip_reward
     assert config.stop.reward is None
-    assert config.update.anneal_returns is None
-    assert config.replay == load_config(preset).replay
+    assert config.annealing.returns is None
+    assert config.replay.n_step == 10  # what reaches from a hit to a point is Pong's
+    assert config.replay.model_copy(update={"n_step": 20}) == load_config(preset).replay
 
 
 def test_a_game_without_a_goal_is_trained_to_its_limit(here, tmp_path):

@@ -83,7 +83,7 @@ def learn(directory, size, *changes):
         ),
         pytest.param(
             2,
-            {"update": {"anneal_gradient_steps": 0, "anneal_returns": [0.2, 0.9], "target_sync_rate": 0.05}},
+            {"annealing": {"gradient_steps": 0, "returns": [0.2, 0.9]}, "update": {"target_sync_rate": 0.05}},
             id="returns-anneal-and-soft-target",
             marks=pytest.mark.slow,
         ),

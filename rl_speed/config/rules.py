@@ -81,7 +81,12 @@ def convolutions_fit_the_frame(config: RunConfig) -> str | None:
 
 def _env_steps_of_one_sample(config: RunConfig) -> int:
     """Env steps of each env from which one sample can be drawn."""
-    return config.replay.n_step + config.envs.frame_stack + config.actors.rollout_env_steps + 1
+    return (
+        max(config.replay.n_step, config.annealing.n_step or 1)
+        + config.envs.frame_stack
+        + config.actors.rollout_env_steps
+        + 1
+    )
 
 
 def replay_holds_a_sample(config: RunConfig) -> str | None:
@@ -136,7 +141,12 @@ def shards_divide_the_batch(config: RunConfig) -> str | None:
     if update.shards == "auto" or update.shards == 1:
         return None
     if update.batch_size % update.shards == 0 and not update.compile:
-        return None
+        if min(update.shard_sizes(update.batch_size)) > 0:
+            return None
+        return (
+            f"update.first_shard = {update.first_shard} leaves a part without a sample of update.batch_size = "
+            f"{update.batch_size} in update.shards = {update.shards} parts; set it to auto"
+        )
     return (
         f"update.shards = {update.shards} must divide update.batch_size = {update.batch_size}, and "
         f"goes together with update.compile = false only; set it to 1 or change those"
@@ -145,28 +155,24 @@ def shards_divide_the_batch(config: RunConfig) -> str | None:
 
 def annealing_has_one_way_and_a_goal(config: RunConfig) -> str | None:
     """Values to anneal to, and one thing that leads there."""
-    update = config.update
-    ways = (update.anneal_gradient_steps > 0) + (update.anneal_returns is not None)
-    goals = {
-        "update.final_learning_rate": update.final_learning_rate,
-        "update.final_env_steps_per_gradient_step": update.final_env_steps_per_gradient_step,
-        "exploration.annealed_epsilon": config.exploration.annealed_epsilon,
-    }
-    if ways == any(value is not None for value in goals.values()):
+    annealing = config.annealing
+    ways = (annealing.gradient_steps > 0) + (annealing.returns is not None)
+    final = annealing.model_dump(exclude={"gradient_steps", "returns"}, exclude_none=True)
+    if ways == bool(final):
         return None
-    listed = ", ".join(f"{name} = {value}" for name, value in goals.items())
+    listed = ", ".join(f"annealing.{name} = {value}" for name, value in final.items())
     return (
-        f"{listed}: a value to anneal to goes together with exactly one of update.anneal_gradient_steps = "
-        f"{update.anneal_gradient_steps} and update.anneal_returns = {update.anneal_returns}; set both or none"
+        f"{listed or 'annealing'}: a value to anneal to goes together with exactly one of annealing.gradient_steps = "
+        f"{annealing.gradient_steps} and annealing.returns = {annealing.returns}; set both or none"
     )
 
 
 def annealing_returns_rise(config: RunConfig) -> str | None:
     """From a lower to a higher mean return."""
-    returns = config.update.anneal_returns
+    returns = config.annealing.returns
     if returns is None or returns[0] < returns[1]:
         return None
-    return f"update.anneal_returns = {list(returns)} must rise; write the lower return first"
+    return f"annealing.returns = {list(returns)} must rise; write the lower return first"
 
 
 def limit_leaves_room_for_training(config: RunConfig) -> str | None:

@@ -190,14 +190,6 @@ class UpdateConfig(Section):
     )
     gradient_steps_per_batch: int = Field(1, ge=1, le=1024, description="gradient steps in one training_step")
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's step size")
-    final_learning_rate: float | None = Field(None, gt=0, le=1, description="where annealing leads the step size")
-    final_env_steps_per_gradient_step: float | None = Field(
-        None, gt=0, le=1e6, description="where annealing leads the replay ratio"
-    )
-    anneal_gradient_steps: int = Field(0, ge=0, description="gradient steps of the annealing; 0: not by steps")
-    anneal_returns: Annotated[tuple[float, float], Field(strict=False)] | None = Field(
-        None, description="mean returns of the last 20 games between which it happens instead (docs/notebook.md)"
-    )
     adam_epsilon: float = Field(1e-8, gt=0, le=1, description="Adam's epsilon")
     max_gradient_norm: float | None = Field(None, gt=0, description="gradients are scaled down to this norm")
     loss: Literal["mse", "huber"] = Field("mse", description="of the TD error; huber: Mnih 2015's clipping")
@@ -205,6 +197,13 @@ class UpdateConfig(Section):
     target_sync_gradient_steps: int = Field(1000, ge=1, description="gradient steps between hard target syncs")
     target_sync_rate: float | None = Field(
         None, gt=0, le=1, description="soft sync instead: share of the online weights taken per gradient step"
+    )
+    averaging_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="an exponential mean of the weights plays, in training and where the run is judged: share of the "
+        "online weights taken per gradient step (Schwarzer 2023: 0.005); none: the online network plays",
     )
     precision: Literal["fp32", "bf16", "auto"] = Field(
         "fp32", description="bf16: autocast to bfloat16; auto: the faster one, measured on this machine"
@@ -214,6 +213,11 @@ class UpdateConfig(Section):
         1,
         description="parts of a minibatch whose gradients are computed at once, on cores of their own; auto: measured "
         "on this machine",
+    )
+    first_shard: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] = Field(
+        "auto",
+        description="share of a minibatch that the learner's own thread computes, where there are several parts; auto: "
+        "more than the others' where games are played on their cores",
     )
     uint8_to_device: bool = Field(True, description="false: frames become float32 before they are transferred")
     slow_grads: bool = Field(False, description="the mistake to measure: autograd on in acting and targets")
@@ -231,6 +235,13 @@ class UpdateConfig(Section):
         assert self.shards != "auto", "training/plan.py decides update.shards first"
         return self.shards
 
+    def shard_sizes(self, samples: int) -> list[int]:
+        """Samples of each part of a minibatch; as good as equal where `first_shard` is `auto`."""
+        count = self.num_shards
+        first = 1 / count if self.first_shard == "auto" or count == 1 else self.first_shard
+        ends = [round(samples * (first + (1 - first) * n / max(1, count - 1))) for n in range(count)]
+        return [end - start for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
 
 class ExplorationConfig(Section):
     """Epsilon-greedy exploration."""
@@ -238,9 +249,22 @@ class ExplorationConfig(Section):
     epsilon_start: float = Field(1.0, ge=0, le=1, description="epsilon during the prefill and right after it")
     epsilon_end: float = Field(0.02, ge=0, le=1, description="epsilon after the decay")
     decay_env_steps: int = Field(100_000, ge=1, description="env steps of the linear decay, after the prefill")
-    annealed_epsilon: float | None = Field(
-        None, ge=0, le=1, description="where update.anneal_returns or anneal_gradient_steps lead epsilon from there"
+
+
+class AnnealingConfig(Section):
+    """What is led from its value elsewhere to a final one while a run goes on, and what leads it; none: it stays."""
+
+    gradient_steps: int = Field(0, ge=0, description="it takes so many gradient steps; 0: not by steps")
+    returns: Annotated[tuple[float, float], Field(strict=False)] | None = Field(
+        None, description="mean returns of the last 20 games between which it happens instead (docs/notebook.md)"
     )
+    learning_rate: float | None = Field(None, gt=0, le=1, description="final update.learning_rate")
+    env_steps_per_gradient_step: float | None = Field(
+        None, gt=0, le=1e6, description="final update.env_steps_per_gradient_step"
+    )
+    epsilon: float | None = Field(None, ge=0, le=1, description="final epsilon, from exploration.epsilon_end")
+    n_step: int | None = Field(None, ge=1, le=100, description="final replay.n_step (Schwarzer 2023: 3, from 10)")
+    gamma: float | None = Field(None, ge=0, le=1, description="final replay.gamma (Schwarzer 2023: 0.997, from 0.97)")
 
 
 class StopConfig(Section):
@@ -326,6 +350,7 @@ class RunConfig(Section):
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     update: UpdateConfig = Field(default_factory=UpdateConfig)
     exploration: ExplorationConfig = Field(default_factory=ExplorationConfig)
+    annealing: AnnealingConfig = Field(default_factory=AnnealingConfig)
     stop: StopConfig = Field(default_factory=StopConfig)
     checkpoint: CheckpointConfig = Field(default_factory=CheckpointConfig)
     logging: LoggingConfig = Field(default_factory=LoggingConfig)

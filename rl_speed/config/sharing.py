@@ -20,7 +20,7 @@ def rank_share(config: RunConfig) -> RunConfig:
         return config
     envs, actors = _players(config, ranks)
     steps = config.replay.capacity_env_steps // config.total_envs  # of each env
-    final = config.update.final_env_steps_per_gradient_step
+    final = config.annealing.env_steps_per_gradient_step
     return config.model_copy(
         update={
             "envs": envs,
@@ -35,8 +35,10 @@ def rank_share(config: RunConfig) -> RunConfig:
                 update={
                     "batch_size": config.update.batch_size // ranks,
                     "env_steps_per_gradient_step": config.update.env_steps_per_gradient_step / ranks,
-                    "final_env_steps_per_gradient_step": None if final is None else final / ranks,
                 }
+            ),
+            "annealing": config.annealing.model_copy(
+                update={"env_steps_per_gradient_step": None if final is None else final / ranks}
             ),
         }
     )

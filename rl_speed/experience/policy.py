@@ -77,7 +77,7 @@ class EpsilonGreedyPolicy:
         if all_random:
             return random_action
         with (
-            torch.set_grad_enabled(self.with_autograd),
+            torch.enable_grad() if self.with_autograd else torch.inference_mode(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16),
         ):
             q_value = self.network(observation.to(self.device, non_blocking=True))  # [E, A]

@@ -24,13 +24,13 @@ class Gradient:
 
     Args:
         loss: of a (part of a) minibatch: loss [] as a mean over its valid samples, and errors [B].
-        config: `shards` parts; `precision` of the loss.
+        config: sizes of the parts, and precision of the loss.
         mean: over the ranks that learn together; None: there is one.
     """
 
     def __init__(self, loss: Loss, config: UpdateConfig, mean: GradientMean | None = None) -> None:
         self._loss, self._mean = loss, mean
-        self._num_shards, self._uses_bf16 = config.num_shards, config.uses_bf16
+        self._config, self._num_shards, self._uses_bf16 = config, config.num_shards, config.uses_bf16
         self._pool: ThreadPoolExecutor | None = None
 
     def __call__(self, minibatch: Batch, parameters: list[torch.nn.Parameter]) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ class Gradient:
             self._pool = ThreadPoolExecutor(
                 self._num_shards - 1, "shard", initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
             )
-        parts = [minibatch.shard(number, self._num_shards) for number in range(self._num_shards)]
+        parts = minibatch.parts(self._config.shard_sizes(len(minibatch.action)))
         others = [self._pool.submit(self._part, part, parameters) for part in parts[1:]]
         results = [self._part(parts[0], parameters), *(other.result() for other in others)]
         valid = torch.stack([part.is_valid.sum() for part in parts])

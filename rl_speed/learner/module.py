@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytorch_lightning as pl
@@ -45,6 +46,9 @@ class DQNModule(pl.LightningModule):
         self.automatic_optimization = False
         self._config, self._timer = config, timer
         self.online_network, self.target_network = online_network, target_network
+        self.average_network: nn.Module | None = None
+        if config.averaging_rate is not None:
+            self.average_network = deepcopy(online_network).requires_grad_(config.slow_grads)
         self.target_network.requires_grad_(config.slow_grads)
         self.sync_target()
         # The loss is compiled, not the module: Lightning's hooks would break the graph.
@@ -54,6 +58,11 @@ class DQNModule(pl.LightningModule):
         """q_value [B, A] of the online network."""
         q_value: Tensor = self.online_network(observation)
         return q_value
+
+    @property
+    def acting_network(self) -> nn.Module:
+        """The network that plays, in training and wherever the run is judged."""
+        return self.online_network if self.average_network is None else self.average_network
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Loss [] and |td_error| [B] of one minibatch."""
@@ -106,20 +115,17 @@ class DQNModule(pl.LightningModule):
         optimizer.step()
         if self._config.target_sync_rate is not None:
             self.sync_target(self._config.target_sync_rate)
+        if self.average_network is not None:
+            assert self._config.averaging_rate is not None
+            _follow(self.online_network, self.average_network, self._config.averaging_rate)
         return loss, error
 
-    @torch.no_grad()
     def sync_target(self, rate: float = 1.0) -> None:
         """Moves the target network towards the online one, by a share `rate` of the way; 1: wholly.
 
         Source: a share per gradient step: Lillicrap et al. 2016, algorithm 1.
         """
-        online, target = self.online_network, self.target_network
-        for source, tensor in zip(_tensors(online), _tensors(target), strict=True):
-            if rate == 1.0 or not tensor.is_floating_point():
-                tensor.copy_(source)
-            else:
-                tensor.lerp_(source, rate)
+        _follow(self.online_network, self.target_network, rate)
 
     def configure_optimizers(self) -> Optimizer:
         """Adam over the online network only."""
@@ -149,6 +155,16 @@ class DQNModule(pl.LightningModule):
         """Moves a batch; nothing is copied if it is there already."""
         with self._timer.measure("transfer"):
             return batch.to(device)
+
+
+@torch.no_grad()
+def _follow(leader: nn.Module, follower: nn.Module, rate: float) -> None:
+    """Moves one network's weights and buffers a share `rate` of the way towards another's."""
+    for source, tensor in zip(_tensors(leader), _tensors(follower), strict=True):
+        if rate == 1.0 or not tensor.is_floating_point():
+            tensor.copy_(source)
+        else:
+            tensor.lerp_(source, rate)
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

@@ -41,7 +41,7 @@ class QNetwork(nn.Module):
             layers.append(nn.Conv2d(in_channels, out_channels, kernel, stride))
             if config.normalise:
                 layers.append(nn.GroupNorm(1, out_channels))
-            layers.append(nn.ReLU())
+            layers.append(nn.ReLU(inplace=True))
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
             in_channels = out_channels
         layers.pop()  # the last rectifier comes after the flattening
@@ -100,34 +100,36 @@ class QNetwork(nn.Module):
             observation: uint8 or float32 [B, K, H, W].
 
         Returns:
-            float32, or bfloat16 under autocast, [B, K, H, W]; as blocks [B, S*S*K, H', W'] of S*S pixels if `fused`.
+            float32, or bfloat16 under autocast, [B, K, H, W]; as blocks [B, K*S*S, H', W'] of S*S pixels if `fused`.
         """
         # uint8 becomes floating point here, on the device: a quarter of the bytes travel.
         dtype = torch.bfloat16 if torch.is_autocast_enabled(observation.device.type) else torch.float32
-        image = observation.permute(0, 2, 3, 1)  # [B, H, W, K], contiguous if K varies fastest in memory
-        mean = self.input_mean.to(dtype)[None, ..., None].expand(-1, -1, -1, observation.shape[1])  # [1, H, W, K]
+        image, mean = observation, self.input_mean.to(dtype).expand(1, observation.shape[1], -1, -1)  # [1, K, H, W]
         if self.fused:
             image, mean = self._blocks(image), self._blocks(mean)
-        # As rows, so that the inner loop of the subtraction is long: 8 times faster than broadcasting over K.
-        rows = image.flatten(1).to(dtype) - mean.flatten()
-        return rows.reshape(image.shape).permute(0, 3, 1, 2)
+        # As rows, so that the inner loop of the subtraction is long. In place: memory that was not just used is slow to
+        # write, which took two thirds of the subtraction's time.
+        rows = image.flatten(1).to(dtype, copy=True).sub_(mean.flatten())
+        image = rows.view(image.shape)
+        return image.permute(0, 3, 1, 2) if self.fused else image
 
     def _blocks(self, image: Tensor) -> Tensor:
-        """[B, H, W, K] -> [B, H', W', S*S*K], the pixels that lie in the same S*S block beside each other.
+        """[B, K, H, W] -> [B, H', W', K*S*S], the pixels that lie in the same S*S block beside each other.
 
         A convolution of stride S over pixels is one of stride 1 over blocks. Of two input channels, oneDNN makes use
         of a fraction of a vector: over blocks its gradient took 0.60 ms instead of 0.88 (128 images of 64 x 42).
         """
-        stride, channels = self.first.stride[0], image.shape[3]
+        stride, (count, frames) = self.first.stride[0], image.shape[:2]
         height, width = self._block_rows, self._block_columns
-        image = image[:, : height * stride, : width * stride].contiguous().flatten(2)  # [B, H, W*K]
-        # A block's row of bytes moves as one number: 5 times faster.
-        word = _WORDS.get(stride * channels) if image.dtype == torch.uint8 else None
-        if word is not None:
-            moved = image.view(word).reshape(-1, height, stride, width).transpose(2, 3).contiguous()
-            return moved.view(torch.uint8).reshape(-1, height, width, stride * stride * channels)
-        moved = image.reshape(-1, height, stride, width, stride * channels).transpose(2, 3)
-        return moved.reshape(-1, height, width, stride * stride * channels)
+        image = image[..., : height * stride, : width * stride].contiguous()
+        # A block's row of bytes moves as one number.
+        word = _WORDS.get(stride) if image.dtype == torch.uint8 else None
+        pixels = image if word is None else image.view(word)
+        pixels = pixels.view(count, frames, height, stride, width, -1)  # the last axis: a block's row, or 1 number
+        moved = pixels.new_empty((count, height, width, frames, stride, pixels.shape[-1]))
+        for frame in range(frames):  # 2.7 times faster than all at once: the inner loops are longer
+            moved[:, :, :, frame].copy_(pixels[:, frame].transpose(2, 3))
+        return moved.flatten(3).view(image.dtype)
 
     def _first_weight(self) -> tuple[Tensor, int]:
         """The first convolution's weights for what `_prepare` returned, and its stride there."""
@@ -139,14 +141,15 @@ class QNetwork(nn.Module):
             return weight, stride
         outputs, channels, kernel, _ = weight.shape
         blocks = kernel // stride
-        weight = weight.reshape(outputs, channels, blocks, stride, blocks, stride).permute(0, 2, 4, 3, 5, 1)
+        weight = weight.reshape(outputs, channels, blocks, stride, blocks, stride).permute(0, 2, 4, 1, 3, 5)
         return weight.reshape(outputs, blocks, blocks, -1).permute(0, 3, 1, 2), 1
 
     def _value(self, feature: Tensor) -> Tensor:
         """Values float32 [B, A] of what the last convolution (and its norm) returned, float [B, C, h, w]."""
-        # The rectifier comes after the flattening to [B, C*h*w]: before it, its gradient would meet an activation in
-        # another memory order, which is 5 times slower.
-        feature = F.relu(feature.flatten(1))
+        # Channels vary fastest, as they do in memory: in the usual order every pass would copy them. The rectifier
+        # comes after the flattening: before it, its gradient would meet an activation in another memory order, which
+        # is 5 times slower.
+        feature = F.relu(feature.permute(0, 2, 3, 1).flatten(1))  # [B, h*w*C]
         heads = self.hidden(feature).chunk(self.num_heads, dim=1)  # num_heads x [B, hidden]
         activation = [F.relu(norm(head)) for norm, head in zip(self.norms, heads, strict=True)]
         # bfloat16 ends here: its spacing at a value of 1 is a quarter of the usual gap between two actions. Products

@@ -141,7 +141,7 @@ def make_line(plan: Plan, ending: Ending, ranks: Ranks | None = None) -> tuple[P
     mean = GradientMean(ranks.sum, timer) if ranks.size > 1 else None
     module = DQNModule(networks[0], networks[1], config.update, timer, mean).to(plan.device)
     policy = EpsilonGreedyPolicy(
-        module.online_network,
+        module.acting_network,
         plan.num_actions,
         plan.seeds.policy,
         plan.device,
@@ -211,14 +211,13 @@ def _learning(
     callbacks: list[Callback] = [EndDiverged(config.update, config.logging.every_seconds, exchange)]
     if config.network.standardise and plan.parts.own_network is None:
         callbacks.append(InputStandardisation(dataset.replay, ranks))
-    annealing = Annealing(plan.share.update, dataset, counter.statistics)
+    annealing = Annealing(plan.share, dataset, counter.statistics)
     callbacks += [SpeedLogger(meter, dataset, line.policy), annealing]
     if config.replay.priority_exponent > 0:
         callbacks.append(PriorityUpdate(dataset.replay, line.timer))
     if config.update.target_sync_rate is None:
         callbacks.append(TargetSync(config.update))
-    prefill = config.replay.prefill_env_steps
-    return [*callbacks, EpsilonDecay(config.exploration, prefill, dataset, line.policy, annealing), counter]
+    return [*callbacks, EpsilonDecay(config, dataset, line.policy, annealing), counter]
 
 
 def make_trainer(plan: Plan, logger: RunLogger | None, callbacks: list[Callback], ranks: Ranks) -> pl.Trainer:

@@ -22,6 +22,8 @@ from rl_speed.training.ranks.place import Place
 from rl_speed.training.threads import Threads
 
 _FROM_CHECKPOINT = "as in the checkpoint"
+# Of two parts of a minibatch, where an actor takes a third of the second one's core (docs/notebook.md).
+FIRST_OF_TWO = 0.66
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,18 @@ def decide_update(
         settled = with_fields(config, {field: decision.value for field, decision in decisions.items()})
         decisions = {**_measure(settled, parts, threads), **decisions}
     return {field: decisions[field] for field in fields}
+
+
+def decide_first_shard(config: RunConfig, threads: Threads, kept: Mapping[str, Any]) -> Decision:
+    """How much of a minibatch the learner's own thread computes."""
+    asked, shards = config.update.first_shard, config.update.num_shards
+    if asked != "auto":
+        return Decision(asked, "as configured")
+    if "update.first_shard" in kept:
+        return Decision(kept["update.first_shard"], _FROM_CHECKPOINT)
+    if shards == 2 and threads.left < 0:
+        return Decision(FIRST_OF_TWO, "the other part's core plays the games, too")
+    return Decision("auto", "equal parts")
 
 
 def _cuda_precision() -> dict[str, str]:

@@ -233,7 +233,7 @@ def _finish(run: Run, occasion: Occasion) -> dict[str, Any]:
         if run.plan.config.stop.confirm_unsolved and not result["solved"] and not occasion.ending.stop.is_set():
             # A limit of wall time is over, and these games were asked for.
             ending = Ending(occasion.ending.stop)
-            network, attempt = run.line.module.online_network, len(run.goal.failed)
+            network, attempt = run.line.module.acting_network, len(run.goal.failed)
             result["confirmation"] = run.confirmation.play(network, attempt, ending)
             write_result(occasion.folder, result)
     finally:

@@ -24,6 +24,7 @@ from rl_speed.training.decisions import (
     decide_backend,
     decide_compile,
     decide_device,
+    decide_first_shard,
     decide_update,
     each_rank,
     field_of,
@@ -34,7 +35,9 @@ from rl_speed.training.ranks.place import Place
 from rl_speed.training.threads import Threads, plan_threads
 
 # What a resumed run takes over from its checkpoint: another choice would not go on number for number.
-KEPT_ON_RESUME = ("envs.backend", "update.precision", "update.shards", "update.compile", "network.fused")
+KEPT_ON_RESUME = (
+    "envs.backend", "update.precision", "update.shards", "update.first_shard", "update.compile", "network.fused",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Plan:
         chosen = [
             f"{field} = {plain(decision.value)} ({decision.reason})"
             for field, decision in self.decisions.items()
-            if field in KEPT_ON_RESUME and field_of(self.asked, field) == "auto"
+            if field in KEPT_ON_RESUME and field_of(self.asked, field) == "auto" != decision.value
         ]
         if self.place.world_size > 1:
             lines.append(f"{self.place.world_size} ranks: {self.decisions['trainer.devices'].reason}")
@@ -163,6 +166,8 @@ def make_plan(
     choices = decide_update(rank_share(config), parts, threads, device, kept)
     decisions |= choices
     config = with_fields(config, {field: decision.value for field, decision in choices.items()})
+    decisions["update.first_shard"] = decide_first_shard(config, threads, kept)
+    config = with_fields(config, {"update.first_shard": decisions["update.first_shard"].value})
     num_shards = config.update.num_shards
     learner_threads = threads.of_each_shard(config.update, num_shards)
     is_given = config.update.threads > 0

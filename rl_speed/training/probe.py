@@ -89,8 +89,8 @@ def random_batch(envs: EnvsConfig, batch_size: int, num_actions: int) -> Batch:
     draw = torch.Generator().manual_seed(0)  # the caller's random numbers stay where they are
 
     def observation() -> torch.Tensor:
-        shape = (batch_size, height, width, frames)
-        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw).permute(0, 3, 1, 2)
+        shape = (batch_size, frames, height, width)
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
 
     return Batch(
         observation(),

@@ -21,12 +21,14 @@ class Threads:
     Attributes:
         learner_cores: that the learner may keep busy.
         env: threads of each process's vector env.
+        left: cores beside the learner's; below 0 where games are played on those.
         reason: what decided, in words.
     """
 
     learner_cores: int
     env: int
     reason: str
+    left: int = 0
 
     def of_each_shard(self, config: UpdateConfig, num_shards: int) -> int:
         """Torch threads for each of the parts of a minibatch."""
@@ -45,6 +47,7 @@ def plan_threads(config: RunConfig, cores: Cores) -> Threads:
         config: explicit counts (not 0) are taken as they are; `envs.backend` decides how heavy a game is.
         cores: that may be used.
     """
+    is_beside = config.actors.plays_apart and not config.actors.plays_elsewhere
     if config.actors.plays_elsewhere:
         env, taken = config.envs.threads or 1, 0
         players, share = f"{config.actors.count} players in a Ray cluster", "nobody knows on which machines"
@@ -62,4 +65,5 @@ def plan_threads(config: RunConfig, cores: Cores) -> Threads:
         taken = 0 if is_own else env
         players, share = "games in the learner's process", "in turn with it" if is_own else f"{env} threads"
     learner_cores = min(max(1, min(cores.count - taken, cores.physical)), MAX_LEARNER_THREADS)
-    return Threads(learner_cores, env, f"{cores.reason}; {players}, {share}")
+    busy = config.actors.count * max(config.actors.threads, env) if is_beside else taken
+    return Threads(learner_cores, env, f"{cores.reason}; {players}, {share}", cores.physical - learner_cores - busy)

@@ -161,10 +161,10 @@ def test_what_holds_for_a_game_alone_is_laid_over_its_own_file(two_games):
     pong = load_config(two_games)
     # A file that extends another has the last word, in general and for a game.
     assert (pong.envs.crop_top, pong.envs.crop_bottom, pong.envs.actions) == (10, 7, ("NOOP", "RIGHT", "LEFT"))
-    assert pong.update.anneal_returns == (8, 19.5)
+    assert pong.annealing.returns == (6, 19.5)
     breakout = load_config(two_games, ["envs.game=breakout"])
     assert (breakout.envs.crop_top, breakout.envs.crop_bottom, breakout.envs.actions) == (3, 7, "minimal")
-    assert (breakout.stop.reward, breakout.update.anneal_returns) == (30, None)
+    assert (breakout.stop.reward, breakout.annealing.returns) == (30, None)
     other = load_config(two_games, ["envs.game=seaquest"])
     assert (other.envs.crop_top, other.envs.crop_bottom, other.stop.reward) == (0, 7, None)
 
@@ -185,8 +185,9 @@ def test_the_user_hears_what_is_left_out(two_games):
     assert game_remarks("fast_cpu") == []
     assert game_remarks("fast_cpu", ["stop.reward=null"])[0].startswith("stop.reward = null: pong is played without a")
     (left_out,) = game_remarks("fast_cpu", ["envs.game=breakout", "envs.crop_top=14", "stop.reward=30"])
-    assert "for pong alone what does not hold for breakout: envs.actions, envs.crop_bottom" in left_out
-    assert "update.anneal_returns" in left_out
+    assert "for pong alone what does not hold for breakout: annealing." in left_out
+    assert "envs.actions, envs.crop_bottom" in left_out
+    assert "annealing.returns" in left_out
     assert "crop_top" not in left_out
     (left_out,) = game_remarks(two_games, ["envs.game=breakout"])
     assert "envs.actions" in left_out

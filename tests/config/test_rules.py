@@ -112,36 +112,34 @@ CASES = {
         [
             ({"update": {"batch_size": 32, "shards": 3}}, ["update.shards = 3", "update.batch_size = 32"]),
             ({"update": {"shards": 2, "compile": True}}, ["update.shards = 2", "update.compile = false"]),
+            (
+                {"update": {"batch_size": 8, "shards": 2, "first_shard": 0.95}},
+                ["update.first_shard = 0.95", "without a sample of update.batch_size = 8", "auto"],
+            ),
         ],
     ),
     rules.annealing_has_one_way_and_a_goal: (
         [
             {},
-            {"update": {"final_learning_rate": 1e-5, "anneal_gradient_steps": 100}},
-            {"update": {"final_env_steps_per_gradient_step": 8.0, "anneal_returns": (0.0, 10.0)}},
-            {"exploration": {"annealed_epsilon": 0.0}, "update": {"anneal_returns": (0.0, 10.0)}},
+            {"annealing": {"learning_rate": 1e-5, "gradient_steps": 100}},
+            {"annealing": {"env_steps_per_gradient_step": 8.0, "returns": (0.0, 10.0)}},
+            {"annealing": {"epsilon": 0.0, "n_step": 1, "gamma": 0.0, "returns": (0.0, 10.0)}},
         ],
         [
-            ({"update": {"final_learning_rate": 1e-5}}, ["update.final_learning_rate = 1e-05", "set both or none"]),
-            ({"update": {"final_env_steps_per_gradient_step": 8.0}}, ["final_env_steps_per_gradient_step = 8.0"]),
-            ({"exploration": {"annealed_epsilon": 0.0}}, ["exploration.annealed_epsilon = 0.0"]),
-            ({"update": {"anneal_gradient_steps": 100}}, ["update.anneal_gradient_steps = 100"]),
-            ({"update": {"anneal_returns": (0.0, 10.0)}}, ["update.anneal_returns = (0.0, 10.0)"]),
+            ({"annealing": {"learning_rate": 1e-5}}, ["annealing.learning_rate = 1e-05", "set both or none"]),
+            ({"annealing": {"n_step": 3, "gamma": 0.9}}, ["annealing.n_step = 3, annealing.gamma = 0.9: a value"]),
+            ({"annealing": {"epsilon": 0.0}}, ["annealing.epsilon = 0.0"]),
+            ({"annealing": {"gradient_steps": 100}}, ["annealing: a value", "annealing.gradient_steps = 100"]),
+            ({"annealing": {"returns": (0.0, 10.0)}}, ["annealing.returns = (0.0, 10.0)"]),
             (
-                {
-                    "update": {
-                        "final_learning_rate": 1e-5,
-                        "anneal_gradient_steps": 100,
-                        "anneal_returns": (0.0, 10.0),
-                    }
-                },
-                ["exactly one of update.anneal_gradient_steps = 100", "update.anneal_returns = (0.0, 10.0)"],
+                {"annealing": {"learning_rate": 1e-5, "gradient_steps": 100, "returns": (0.0, 10.0)}},
+                ["exactly one of annealing.gradient_steps = 100", "annealing.returns = (0.0, 10.0)"],
             ),
         ],
     ),
     rules.annealing_returns_rise: (
-        [{}, {"update": {"anneal_returns": (0.0, 10.0)}}],
-        [({"update": {"anneal_returns": (10.0, 10.0)}}, ["update.anneal_returns = [10.0, 10.0]", "rise"])],
+        [{}, {"annealing": {"returns": (0.0, 10.0)}}],
+        [({"annealing": {"returns": (10.0, 10.0)}}, ["annealing.returns = [10.0, 10.0]", "rise"])],
     ),
     rules.limit_leaves_room_for_training: (
         [{}, {"stop": {"max_env_steps": 501}, "replay": {"prefill_env_steps": 500}}],

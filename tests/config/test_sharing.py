@@ -19,8 +19,9 @@ def test_the_envs_of_one_actor_are_dealt_out(ranks, actors, envs):
     assert share.update.batch_size * ranks == config.update.batch_size
     assert share.replay.prefill_env_steps * ranks == config.replay.prefill_env_steps
     assert share.replay.capacity_env_steps * ranks == config.replay.capacity_env_steps
-    for field in ("env_steps_per_gradient_step", "final_env_steps_per_gradient_step"):
-        assert getattr(share.update, field) * ranks == getattr(config.update, field)
+    for section in ("update", "annealing"):
+        of_rank, of_all = (getattr(each, section).env_steps_per_gradient_step for each in (share, config))
+        assert of_rank * ranks == of_all
     # What is compared with counts of the whole run stays.
     assert (share.stop, share.exploration, share.network) == (config.stop, config.exploration, config.network)
 

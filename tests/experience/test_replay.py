@@ -7,7 +7,7 @@ import torch
 
 from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.policy import EpsilonGreedyPolicy
-from rl_speed.experience.replay import Replay, ReplaySettings, _interleaved, mean_frame
+from rl_speed.experience.replay import Replay, ReplaySettings, mean_frame
 from rl_speed.records import Rollout
 from rl_speed.system.stage_timer import StageTimer
 from tests.conftest import CountingEnv
@@ -217,6 +217,20 @@ def test_state_comes_back_whole(tiny_config):
         assert torch.equal(tensor, getattr(second, name)), name
 
 
+def test_how_far_a_return_reaches_can_change_and_comes_back(tiny_config):
+    config = tiny_config(envs={"frame_stack": 3})
+    replay, other = make_replay(), make_replay()
+    fill(config, CountingEnv([4]), 10, replay)
+    replay.look_ahead(3, 0.25)
+    other.load_state_dict(replay.state_dict())
+    for each in (replay, other):
+        # Row r earns reward r + 1; row 3 is terminal; the last rows have no whole window.
+        sample = gather(each, [0, 1])
+        assert sample["n_step_return"].tolist() == [1 + 2 / 4 + 3 / 16, 2 + 3 / 4 + 4 / 16]
+        assert sample["bootstrap_discount"].tolist() == [1 / 64, 0]
+        assert each.rows_drawable == range(2, 7)
+
+
 def test_a_ring_of_another_shape_is_refused(tiny_config):
     replay = make_replay(20, 2)
     fill(tiny_config(envs={"frame_stack": 3}), CountingEnv([10, 10]), 10, replay)
@@ -252,12 +266,6 @@ def test_the_sums_of_rows_follow_every_change(tiny_config):
     fill(config, CountingEnv([5, 7, 9]), 17, other)
     other.load_state_dict(replay.state_dict())
     check(other)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_interleaved_frames_are_stacked_frames(count):
-    frames = [torch.randint(0, 256, (3, 300), dtype=torch.uint8) for _ in range(count)]
-    assert torch.equal(_interleaved(frames), torch.stack(frames, dim=2))
 
 
 @pytest.mark.parametrize("rows", [3, 50])

@@ -43,7 +43,9 @@ def test_ranks_with_a_part_each_equal_one_with_the_whole_minibatch(tiny_config, 
         module.load_state_dict(before)
         module.gradient._mean = GradientMean(total.of(rank), StageTimer())
         optimizer = torch.optim.SGD(module.online_network.parameters(), lr=1.0)
-        outcomes[rank] = module.gradient_step(minibatch.shard(rank, ranks), optimizer)
+        outcomes[rank] = module.gradient_step(
+            minibatch.parts([len(minibatch.action) // ranks] * ranks)[rank], optimizer
+        )
         module.gradient.close()
 
     before = {name: tensor.clone() for name, tensor in whole.state_dict().items()}

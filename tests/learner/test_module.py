@@ -34,17 +34,34 @@ def test_a_second_gradient_step_under_autocast_uses_the_weights_of_the_first():
     assert torch.equal(weights(together), weights(apart))
 
 
-@pytest.mark.parametrize("shards", [2, 4])
+@pytest.mark.parametrize(("shards", "first"), [(2, "auto"), (4, "auto"), (2, 0.7), (4, 0.1)])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_shards_give_the_gradient_of_the_whole(shards, precision):
+def test_shards_give_the_gradient_of_the_whole(shards, first, precision):
     batch = make_batch(2)
     in_precision = f"update.precision={precision}"
-    whole, parts = make_learner(in_precision), make_learner(f"update.shards={shards}", in_precision)
+    in_parts = (f"update.shards={shards}", f"update.first_shard={first}")
+    whole, parts = make_learner(in_precision), make_learner(*in_parts, in_precision)
     expected, found = whole.training_step(batch, 0), parts.training_step(batch, 0)
     tolerance = 1e-5 if precision == "fp32" else 2e-2
     torch.testing.assert_close(found["td_error"], expected["td_error"], rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(found["loss"], expected["loss"], rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(weights(parts), weights(whole), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("shards", "first", "sizes"),
+    [
+        (1, "auto", [8]),
+        (1, 0.7, [8]),
+        (2, "auto", [4, 4]),
+        (2, 0.7, [6, 2]),
+        (4, "auto", [2] * 4),
+        (4, 0.1, [1, 2, 3, 2]),
+    ],
+)
+def test_the_first_part_may_be_another_size_than_the_others(shards, first, sizes):
+    config = load_config("smoke", [*CHANGES, f"update.shards={shards}", f"update.first_shard={first}"])
+    assert config.update.shard_sizes(8) == sizes
 
 
 def test_shards_that_do_not_fit_are_refused():
@@ -83,6 +100,32 @@ def test_a_soft_sync_follows_every_gradient_step():
     module.training_step(make_batch(3), 0)
     assert torch.allclose(module.target_network.advantage.bias, expected)
     assert not torch.equal(expected, online)
+
+
+def test_an_average_of_the_weights_acts_and_learns_nothing_itself():
+    module = make_learner("update.averaging_rate=0.25")
+    average, online = module.acting_network.advantage.bias, module.online_network.advantage.bias
+    expected, target = average.detach().clone(), module.target_network.advantage.bias.detach().clone()
+    assert torch.equal(average, online)
+    optimizer = module.optimizers()
+    plain_step = optimizer.step
+
+    def step():
+        plain_step()
+        expected.lerp_(online.detach(), 0.25)
+
+    optimizer.step = step
+    module.training_step(make_batch(3), 0)
+    assert torch.allclose(average, expected)
+    assert not torch.equal(average, online)
+    assert not average.requires_grad
+    assert torch.equal(module.target_network.advantage.bias, target)
+
+
+def test_without_averaging_the_online_network_acts():
+    module = make_learner()
+    assert module.acting_network is module.online_network
+    assert not [name for name in module.state_dict() if name.startswith("average")]
 
 
 def test_without_a_rate_no_gradient_step_touches_the_target():

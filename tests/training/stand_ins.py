@@ -27,7 +27,11 @@ def fake_dataset(env_steps=0, ends=()):
         del pending[:most]
         return taken
 
-    return SimpleNamespace(generator=SimpleNamespace(env_steps=env_steps), env_steps=env_steps, take_episode_ends=take)
+    dataset = SimpleNamespace(
+        generator=SimpleNamespace(env_steps=env_steps), env_steps=env_steps, take_episode_ends=take
+    )
+    dataset.replay = SimpleNamespace(look_ahead=lambda *ahead: setattr(dataset, "ahead", ahead))
+    return dataset
 
 
 def make_statistics(window=4, envs=2, reward=19.5):
@@ -43,7 +47,7 @@ def make_counter(statistics, dataset):
 
 
 def make_decay(config, dataset, policy, annealing):
-    return EpsilonDecay(config.exploration, config.replay.prefill_env_steps, dataset, policy, annealing)
+    return EpsilonDecay(config, dataset, policy, annealing)
 
 
 def end(value, env=0, env_steps=100):

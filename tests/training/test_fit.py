@@ -80,6 +80,22 @@ def test_the_online_network_is_confirmed_at_the_confirmations_epsilon(tmp_path):
     assert (result.confirmation["episodes"], result.confirmation["mean"]) == (8, 5.0)
 
 
+def test_the_averaged_network_is_judged_and_loaded(tmp_path):
+    overrides = {
+        "envs": {"image_height": 20, "image_width": 20},
+        "network": TINY["network"],
+        "replay": {"capacity_env_steps": 400, "prefill_env_steps": 40, "gamma": 0.0},
+        # The online network learns to take the second action; its average has hardly moved.
+        "update": {"learning_rate": 0.05, "averaging_rate": 1e-6, "threads": 1},
+        "exploration": {"epsilon_end": 0.3, "decay_env_steps": 1},
+        "stop": {"max_env_steps": 1000, "confirm_unsolved": True, "confirm_episodes": 8, "confirm_epsilon": 0.0},
+        "logging": {"directory": str(tmp_path)},
+    }
+    result = rl_speed.train("baseline", overrides, env=TwoActions, network=Biased)
+    first_action = rl_speed.evaluate(result.checkpoint, 2, epsilon=0.0, env=TwoActions, network=Biased).mean
+    assert result.confirmation["mean"] == first_action < 5.0
+
+
 @pytest.mark.gpu
 def test_a_run_learns_from_games_on_the_gpu(tmp_path):
     changes = {

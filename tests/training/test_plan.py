@@ -13,6 +13,7 @@ from rl_speed.training import decisions
 from rl_speed.training import plan as module
 from rl_speed.training.plan import decided_fields, make_plan
 from rl_speed.training.probe import Probe, Variant
+from rl_speed.training.threads import Threads
 
 
 def measured(precision, shards=2, fused=True):
@@ -68,7 +69,7 @@ def test_what_is_set_stays_beside_what_is_measured(probed):
 def test_a_resumed_run_goes_on_as_it_was(probed):
     kept = {"update.precision": "bf16", "update.shards": 4, "network.fused": False, "envs.backend": "ale_vector"}
     plan = make_plan(load_config("fast_cpu"), kept=kept)
-    assert plan.kept() == {**kept, "update.compile": False}
+    assert plan.kept() == {**kept, "update.compile": False, "update.first_shard": "auto"}
     assert plan.decisions["update.precision"].reason == "as in the checkpoint"
     assert not probed
     assert decided_fields(plan.summary()) == plan.kept()
@@ -201,3 +202,19 @@ def test_a_gpu_that_is_asked_for_is_not_taken_for_a_replacement(monkeypatch):
     plan = make_plan(load_config("fast_gpu", ["envs.backend=ale_vector"]))
     assert (plan.device, plan.config.update.precision, plan.config.update.shards) == ("cuda:0", "bf16", 1)
     assert plan.replaced() == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "shards", "left", "kept", "expected"),
+    [
+        ("auto", 2, -1, {}, decisions.FIRST_OF_TWO),  # an actor plays on the second part's core
+        ("auto", 2, 0, {}, "auto"),
+        ("auto", 1, -1, {}, "auto"),
+        ("auto", 4, -1, {}, "auto"),
+        ("auto", 2, -1, {"update.first_shard": "auto"}, "auto"),
+        (0.5, 2, -1, {}, 0.5),
+    ],
+)
+def test_the_part_that_has_a_core_for_itself_is_the_larger_one(asked, shards, left, kept, expected):
+    config = load_config("fast_cpu", {"update.first_shard": asked, "update.shards": shards})
+    assert decisions.decide_first_shard(config, Threads(2, 1, "", left), kept).value == expected

@@ -35,6 +35,14 @@ def test_threads(preset, overrides, cores, learner, env):
     assert (plan.of_each_shard(config.update, shards), plan.env) == (learner, env)
 
 
+@pytest.mark.parametrize(
+    ("preset", "cores", "left"),
+    [("fast_cpu", 2, -1), ("fast_cpu", 16, 7), ("baseline", 2, 0), ("smoke", 2, 0), ("actors", 2, -2)],
+)
+def test_where_games_are_played_on_the_learners_cores_none_are_left(preset, cores, left):
+    assert plan_threads(load_config(preset), Cores(cores, cores, "")).left == left
+
+
 def test_players_in_a_cluster_take_cores_where_they_are():
     asked = ["actors.kind=ray", "update.env_steps_per_gradient_step=24"]
     here = plan_threads(load_config("actors", asked), Cores(8, 8, ""))

@@ -68,7 +68,7 @@ class StopAtGoal(Callback):
         """Why the run ends now, if it does."""
         self._checkpoints.save(trainer)
         is_first = self._ranks.is_first
-        games = self._confirmation.play(module.online_network, len(self.failed)) if is_first else None
+        games = self._confirmation.play(module.acting_network, len(self.failed)) if is_first else None
         games = self._ranks.from_first(games)
         goal, attempts = self._config.reward, self._config.confirm_attempts
         if games is None:  # a limit or a signal: who looks for those comes next

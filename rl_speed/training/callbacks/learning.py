@@ -34,7 +34,7 @@ class InputStandardisation(Callback):
         sums = self._replay.frame_sums().to(pl_module.device)
         self._ranks.sum(sums)
         mean, deviation = mean_frame(sums)
-        for network in (pl_module.online_network, pl_module.target_network):
+        for network in {pl_module.online_network, pl_module.target_network, pl_module.acting_network}:
             network.standardise_input(mean, deviation)  # type: ignore[operator]
 
 

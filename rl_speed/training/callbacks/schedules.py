@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning import Callback
 
-from rl_speed.config import ExplorationConfig, UpdateConfig
+from rl_speed.config import RunConfig
 from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.policy import EpsilonGreedyPolicy, epsilon_at
 from rl_speed.learner.module import DQNModule
@@ -15,7 +15,7 @@ from rl_speed.training.statistics import EpisodeStatistics
 
 
 class Annealing(Callback):
-    """Leads the step size, the replay ratio and epsilon from their first to their final values.
+    """Leads the step size, the replay ratio, the n-step return and epsilon from their first to their final values.
 
     By gradient steps, or by returns: then the mean of the last 20 games decides, and nothing is ever led back. A
     schedule in gradient steps has to guess when a run will be good; seeds differ by a factor of two there. Near the
@@ -24,29 +24,31 @@ class Annealing(Callback):
     Everything is set before each batch: the optimizer of a resumed run comes back with the step size of its checkpoint.
 
     Args:
-        config: first and final values, and what leads.
-        dataset: its replay ratio is set.
+        config: first and final values, and what leads; of this rank.
+        dataset: its replay ratio and what its replay draws are set.
         statistics: of the finished games.
     """
 
-    def __init__(self, config: UpdateConfig, dataset: ExperienceDataset, statistics: EpisodeStatistics) -> None:
+    def __init__(self, config: RunConfig, dataset: ExperienceDataset, statistics: EpisodeStatistics) -> None:
         self._config, self._dataset, self._statistics = config, dataset, statistics
         self._share = 0.0  # of the way from the first to the final values
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         """Sets what holds for the coming gradient steps."""
-        config = self._config
         assert isinstance(pl_module, DQNModule)
-        if config.anneal_gradient_steps:
-            self._share = min(trainer.global_step / config.anneal_gradient_steps, 1.0)
-        elif config.anneal_returns is not None and (recent := self._statistics.recent_average) is not None:
-            low, high = config.anneal_returns
+        final, update, replay = self._config.annealing, self._config.update, self._config.replay
+        if final.gradient_steps:
+            self._share = min(trainer.global_step / final.gradient_steps, 1.0)
+        elif final.returns is not None and (recent := self._statistics.recent_average) is not None:
+            low, high = final.returns
             reached = (recent - low) / (high - low)
             self._share = max(self._share, min(reached, 1.0))
-        pl_module.set_learning_rate(self.between(config.learning_rate, config.final_learning_rate))
+        pl_module.set_learning_rate(self.between(update.learning_rate, final.learning_rate))
         self._dataset.env_steps_per_gradient_step = self.between(
-            config.env_steps_per_gradient_step, config.final_env_steps_per_gradient_step
+            update.env_steps_per_gradient_step, final.env_steps_per_gradient_step
         )
+        n_step, gamma = self.between(replay.n_step, final.n_step), self.between(replay.gamma, final.gamma)
+        self._dataset.replay.look_ahead(round(n_step), gamma)
 
     def between(self, first: float, final: float | None) -> float:
         """The value that holds now on the way from `first` to `final`; None: it stays."""
@@ -65,8 +67,7 @@ class EpsilonDecay(Callback):
     """Sets the policy's epsilon from the env steps taken, and leads it on with the annealing.
 
     Args:
-        config: the schedule.
-        prefill_env_steps: env steps before the decay begins.
+        config: the schedule, of the whole run.
         dataset: counts env steps.
         policy: acts with epsilon.
         annealing: how far the run is on its way to the goal.
@@ -74,14 +75,12 @@ class EpsilonDecay(Callback):
 
     def __init__(
         self,
-        config: ExplorationConfig,
-        prefill_env_steps: int,
+        config: RunConfig,
         dataset: ExperienceDataset,
         policy: EpsilonGreedyPolicy,
         annealing: Annealing,
     ) -> None:
-        self._config, self._prefill_env_steps = config, prefill_env_steps
-        self._dataset, self._policy, self._annealing = dataset, policy, annealing
+        self._config, self._dataset, self._policy, self._annealing = config, dataset, policy, annealing
 
     def on_train_start(self, *_: Any) -> None:
         """A resumed run explores from its first env step on as its env steps say."""
@@ -89,5 +88,6 @@ class EpsilonDecay(Callback):
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Follows the schedule."""
-        epsilon = epsilon_at(self._dataset.env_steps, self._prefill_env_steps, self._config)
-        self._policy.epsilon = self._annealing.between(epsilon, self._config.annealed_epsilon)
+        prefill, exploration = self._config.replay.prefill_env_steps, self._config.exploration
+        epsilon = epsilon_at(self._dataset.env_steps, prefill, exploration)
+        self._policy.epsilon = self._annealing.between(epsilon, self._config.annealing.epsilon)

@@ -14,7 +14,7 @@ from rl_speed.experience.parts import Parts
 from rl_speed.system.errors import CheckpointError, ConfigError
 from rl_speed.training.checkpoint.folders import MODEL_FILE, experience_file, list_checkpoints
 
-FORMAT = 1
+FORMAT = 2  # 1: the hidden layer read its features in another order
 
 
 def _load(path: Path) -> tuple[dict[str, Any], str | None]:
@@ -137,7 +137,7 @@ def check_parts(folder: Path, facts: dict[str, Any], parts: Parts, but_env: bool
 
 
 def load_network(folder: Path, parts: Parts | None = None, but_env: bool = False) -> tuple[nn.Module, RunConfig]:
-    """The online network of a checkpoint, frozen, on the CPU, and the configuration it was trained with.
+    """The acting network of a checkpoint, frozen, on the CPU, and the configuration it was trained with.
 
     Args:
         folder: the checkpoint.
@@ -150,7 +150,7 @@ def load_network(folder: Path, parts: Parts | None = None, but_env: bool = False
     parts = parts or Parts()
     config, content = read_played_config(folder), read_model(folder)
     check_parts(folder, content["rl_speed"], parts, but_env)
-    prefix = "online_network."
+    prefix = "online_network." if config.update.averaging_rate is None else "average_network."
     weights = {
         name.removeprefix(prefix): tensor for name, tensor in content["state_dict"].items() if name.startswith(prefix)
     }

@@ -13,33 +13,34 @@ def test_epsilon_follows_env_steps_not_frames_or_gradient_steps(tiny_config):
     config = tiny_config(exploration={"epsilon_start": 1.0, "epsilon_end": 0.0, "decay_env_steps": 100})
     policy = SimpleNamespace(epsilon=1.0)
     dataset = fake_dataset(env_steps=40 + 25)
-    callback = make_decay(config, dataset, policy, Annealing(config.update, dataset, make_statistics()))
+    callback = make_decay(config, dataset, policy, Annealing(config, dataset, make_statistics()))
     callback.on_train_batch_end(fake_trainer(global_step=10**6))
     assert policy.epsilon == pytest.approx(0.75)
 
 
 def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
-    config = tiny_config(update={"learning_rate": 1e-3, "final_learning_rate": 1e-4, "anneal_gradient_steps": 100})
+    config = tiny_config(update={"learning_rate": 1e-3}, annealing={"learning_rate": 1e-4, "gradient_steps": 100})
     module = make_module(config)
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda: optimizer)
     for gradient_step, expected in ((0, 1e-3), (50, 5.5e-4), (100, 1e-4), (1000, 1e-4)):
-        Annealing(config.update, fake_dataset(), make_statistics()).on_train_batch_start(
-            fake_trainer(gradient_step), module
-        )
+        Annealing(config, fake_dataset(), make_statistics()).on_train_batch_start(fake_trainer(gradient_step), module)
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 
 
 def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypatch):
     config = tiny_config(
-        update={
-            "learning_rate": 1e-3,
-            "final_learning_rate": 1e-4,
-            "env_steps_per_gradient_step": 20.0,
-            "final_env_steps_per_gradient_step": 40.0,
-            "anneal_returns": [0.0, 10.0],
+        update={"learning_rate": 1e-3, "env_steps_per_gradient_step": 20.0},
+        replay={"n_step": 10, "gamma": 0.9},
+        exploration={"epsilon_end": 0.1},
+        annealing={
+            "returns": [0.0, 10.0],
+            "learning_rate": 1e-4,
+            "env_steps_per_gradient_step": 40.0,
+            "epsilon": 0.0,
+            "n_step": 3,
+            "gamma": 0.99,
         },
-        exploration={"epsilon_end": 0.1, "annealed_epsilon": 0.0},
     )
     policy = SimpleNamespace(epsilon=1.0)
     dataset = fake_dataset(env_steps=10**6)
@@ -47,17 +48,23 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
     optimizer = module.configure_optimizers()
     monkeypatch.setattr(module, "optimizers", lambda: optimizer)
     statistics = make_statistics(window=100)
-    callback = Annealing(config.update, dataset, statistics)
-    expectations = ((5, 19, 1e-3, 20), (5, 1, 5.5e-4, 30), (-20, 20, 5.5e-4, 30), (12, 20, 1e-4, 40))
-    for value, games, expected, ratio in expectations:
+    callback = Annealing(config, dataset, statistics)
+    expectations = (
+        (5, 19, 1e-3, 20, (10, 0.9)),
+        (5, 1, 5.5e-4, 30, (6, 0.945)),
+        (-20, 20, 5.5e-4, 30, (6, 0.945)),
+        (12, 20, 1e-4, 40, (3, 0.99)),
+    )
+    for value, games, expected, ratio, ahead in expectations:
         for _ in range(games):
             statistics.count(end(value), 0, 12.5)
         callback.on_train_batch_start(fake_trainer(), module)
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
         assert dataset.env_steps_per_gradient_step == ratio
+        assert dataset.ahead == pytest.approx(ahead)
         make_decay(config, dataset, policy, callback).on_train_batch_end()
         assert policy.epsilon == pytest.approx(0.1 * (40 - ratio) / 20)
-    resumed = Annealing(config.update, fake_dataset(), make_statistics())
+    resumed = Annealing(config, fake_dataset(), make_statistics())
     resumed.load_state_dict(callback.state_dict())
     resumed.on_train_batch_start(fake_trainer(), module)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
@@ -67,6 +74,6 @@ def test_a_resumed_run_explores_as_its_env_steps_say(tiny_config):
     config = tiny_config(exploration={"epsilon_end": 0.1, "decay_env_steps": 100})
     policy = SimpleNamespace(epsilon=1.0)
     dataset = fake_dataset(env_steps=10_000)
-    annealing = Annealing(config.update, dataset, make_statistics())
+    annealing = Annealing(config, dataset, make_statistics())
     make_decay(config, dataset, policy, annealing).on_train_start(fake_trainer(), None)
     assert policy.epsilon == pytest.approx(0.1)
