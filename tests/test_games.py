@@ -61,8 +61,10 @@ def test_a_preset_of_pongs_plays_another_game_as_that_game_is(preset):
     assert config.envs.clip_reward
     assert config.stop.reward is None
     assert config.annealing.returns is None
-    assert config.replay.n_step == 10  # what reaches from a hit to a point is Pong's
-    assert config.replay.model_copy(update={"n_step": 20}) == load_config(preset).replay
+    pong = load_config(preset).replay
+    # From a hit to a point it takes longer than most rewards are away.
+    assert config.replay.n_step <= min(10, pong.n_step)
+    assert config.replay.model_copy(update={"n_step": pong.n_step}) == pong
 
 
 def test_a_game_without_a_goal_is_trained_to_its_limit(here, tmp_path):
