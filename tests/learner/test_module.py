@@ -86,39 +86,32 @@ def test_precision_belongs_to_the_update_and_no_weight_is_left_out():
         assert not torch.equal(gradient, reference)
 
 
-def test_a_soft_sync_follows_every_gradient_step():
-    module = make_learner("update.target_sync_rate=0.25", "update.gradient_steps_per_batch=3")
-    expected = module.target_network.advantage.bias.detach().clone()
-    optimizer, online = module.optimizers(), module.online_network.advantage.bias
-    plain_step = optimizer.step
+def followed(module, follower, rate):
+    """A bias of a network after training_step, and what it is if it follows the online one after each gradient step."""
+    bias, optimizer, online = follower.advantage.bias, module.optimizers(), module.online_network.advantage.bias
+    expected, plain_step = bias.detach().clone(), optimizer.step
 
     def step():
         plain_step()
-        expected.lerp_(online.detach(), 0.25)
+        expected.lerp_(online.detach(), rate)
 
     optimizer.step = step
     module.training_step(make_batch(3), 0)
-    assert torch.allclose(module.target_network.advantage.bias, expected)
     assert not torch.equal(expected, online)
+    return bias, expected
+
+
+def test_a_soft_sync_follows_every_gradient_step():
+    module = make_learner("update.target_sync_rate=0.25", "update.gradient_steps_per_batch=3")
+    assert torch.allclose(*followed(module, module.target_network, 0.25))
 
 
 def test_an_average_of_the_weights_acts_and_learns_nothing_itself():
     module = make_learner("update.averaging_rate=0.25")
-    average, online = module.acting_network.advantage.bias, module.online_network.advantage.bias
-    expected, target = average.detach().clone(), module.target_network.advantage.bias.detach().clone()
-    assert torch.equal(average, online)
-    optimizer = module.optimizers()
-    plain_step = optimizer.step
-
-    def step():
-        plain_step()
-        expected.lerp_(online.detach(), 0.25)
-
-    optimizer.step = step
-    module.training_step(make_batch(3), 0)
-    assert torch.allclose(average, expected)
-    assert not torch.equal(average, online)
-    assert not average.requires_grad
+    target = module.target_network.advantage.bias.detach().clone()
+    assert torch.equal(module.acting_network.advantage.bias, module.online_network.advantage.bias)
+    assert torch.allclose(*followed(module, module.acting_network, 0.25))
+    assert not module.acting_network.advantage.bias.requires_grad
     assert torch.equal(module.target_network.advantage.bias, target)
 
 
