@@ -37,6 +37,7 @@ def test_make_targets_of_the_readme_exist():
 def test_the_commands_run(tmp_path):
     # One short run first, so that there is something to resume and to evaluate.
     short = ["--max-time", "00:00:04", "--set", "stop.confirm_episodes=0"]
+    done: list[list[str]] = []
     for text in ["train --config smoke", *COMMANDS]:
         arguments = shlex.split(text)
         if arguments[0] == "train":
@@ -57,6 +58,9 @@ def test_the_commands_run(tmp_path):
             arguments += ["--frames", "100"]
         if arguments[:2] == ["emulator", "bench"]:
             arguments += ["--seconds", "0.1", "--repeats", "1"]
+        if arguments in done:  # what was different was taken out
+            continue
+        done.append(arguments)
         answer = subprocess.run(
             [sys.executable, str(ROOT / "cli.py"), *arguments],
             cwd=tmp_path,
