@@ -62,9 +62,11 @@ def test_a_preset_of_pongs_plays_another_game_as_that_game_is(preset):
     assert config.stop.reward is None
     assert config.annealing.returns is None
     pong = load_config(preset).replay
-    # From a hit to a point it takes longer than most rewards are away.
+    # From a hit to a point it takes longer than most rewards are away, and long returns want fresh experience.
     assert config.replay.n_step <= min(10, pong.n_step)
-    assert config.replay.model_copy(update={"n_step": pong.n_step}) == pong
+    assert config.replay.capacity_env_steps >= pong.capacity_env_steps
+    own = ("n_step", "capacity_env_steps")
+    assert config.replay.model_copy(update={name: getattr(pong, name) for name in own}) == pong
 
 
 def test_a_game_without_a_goal_is_trained_to_its_limit(here, tmp_path):
