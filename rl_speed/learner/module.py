@@ -31,7 +31,8 @@ class DQNModule(pl.LightningModule):
         mean: of the gradients of ranks that learn together; None: there is one.
 
     Source: Mnih et al. 2015, algorithm 1.
-    Differs: Adam instead of RMSProp; n-step returns, double, dueling and priorities as configured.
+    Differs: Adam instead of RMSProp; n-step returns, double, dueling and priorities as configured; an exponential mean
+        of the weights acts if `averaging_rate` is set (Schwarzer et al. 2023 act with their soft target network).
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class Confirmation:
         """Plays `stop.confirm_episodes` games on ale-py.
 
         Args:
-            network: the online network.
+            network: the one that acts.
             attempt: number of this confirmation in the run, from 0: each has games of its own.
             ending: when playing has to end; by default the run's.
 

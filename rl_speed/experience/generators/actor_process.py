@@ -39,7 +39,7 @@ class ActorPlan:
 
 
 class RolloutActor:
-    """Plays its envs with a copy of the online network; sets threads and priority of the process that it is made in.
+    """Plays its envs with a copy of the acting network; sets threads and priority of the process that it is made in.
 
     Args:
         plan: what it plays and how.

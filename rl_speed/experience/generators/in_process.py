@@ -13,13 +13,13 @@ from rl_speed.system.stage_timer import StageTimer
 
 
 class InProcessGenerator:
-    """Rollouts of E envs, acted with the online network itself.
+    """Rollouts of E envs, acted with the module's acting network itself, not a copy.
 
     Each call leaves the next step begun: envs with threads of their own play on while the caller trains.
 
     Args:
         env: E games.
-        policy: holds the online network.
+        policy: holds the acting network.
         envs: what the games look like and how rewards are learned.
         rollout_env_steps: T, env steps of each env in one rollout.
         timer: charged with act and env.

@@ -23,7 +23,7 @@ FREE_RUNNING_SLOTS = 8
 class RoundOrders:
     """One round's orders, and where the weights have to be before these are sent."""
 
-    weights_row: int  # the online network's present weights go here
+    weights_row: int  # the acting network's present weights go here
     orders: tuple[Order, ...]  # by actor
 
 
