@@ -88,7 +88,8 @@ def run(
     to_solve: Annotated[
         bool, typer.Option("--to-solve", help="Also train until solved: the named rungs, or the fast preset.")
     ] = False,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Seeds 0, 1, ... of --to-solve.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Number of seeds of --to-solve.")] = 3,
+    first_seed: Annotated[int, typer.Option(min=0, max=2**31 - 101, help="The first of them; others follow it.")] = 0,
     solve_minutes: Annotated[float, typer.Option(min=0.05, max=10_000, help="Limit of one run of --to-solve.")] = 20.0,
     peers: Annotated[bool, typer.Option("--peers", help="Also others: DQNs on the same work, and envs alone.")] = False,
     sweep: Annotated[
@@ -114,7 +115,8 @@ def run(
     check_writable(folder)
     settings = Settings(
         seconds_per_rung, repeats, warmup_seconds, overrides, _command(sys.argv[1:]),
-        seeds if to_solve else 0, solve_minutes if to_solve else 0.0, sweeps, peers,
+        range(first_seed, first_seed + seeds) if to_solve else range(0), solve_minutes if to_solve else 0.0,
+        sweeps, peers,
     )  # fmt: skip
     console = Console()
     with first_signal(_interrupt) as received, _status(console) as (notify, progress, quiet):
@@ -170,7 +172,7 @@ def _measure(session: Session, chosen: list[Contestant], is_named: bool) -> None
     for name in settings.sweeps:
         session.sweep(name)
     if settings.seeds:
-        session.solve(solving, range(settings.seeds), 60.0 * settings.solve_minutes)
+        session.solve(solving, settings.seeds, 60.0 * settings.solve_minutes)
 
 
 def _leave(session: Session, signal_number: int | None, is_wrong: bool) -> None:

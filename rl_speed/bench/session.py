@@ -48,7 +48,7 @@ class Settings:
     warmup_seconds: float
     overrides: tuple[str, ...]
     command: str
-    seeds: int = 0  # of --to-solve; 0: not asked for
+    seeds: range = range(0)  # of --to-solve; empty: not asked for
     solve_minutes: float = 0.0
     sweeps: tuple[str, ...] = ()
     peers: bool = False

@@ -102,7 +102,7 @@ def test_the_report_of_a_folder_is_made_anew(here, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_a_bench_from_end_to_end(tiny_file, tmp_path):
     arguments = ["--seconds-per-rung", "1", "--repeats", "2", "--warmup-seconds", "0.5", "--out", "r"]
-    solve = ["--to-solve", "--seeds", "1", "--solve-minutes", "0.1"]
+    solve = ["--to-solve", "--first-seed", "7", "--seeds", "1", "--solve-minutes", "0.1"]
     answer = call("bench", "smoke", tiny_file, *arguments, *solve, cwd=tmp_path, timeout=240)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     content = json.loads((tmp_path / "r/bench.json").read_text())
@@ -112,7 +112,8 @@ def test_a_bench_from_end_to_end(tiny_file, tmp_path):
         assert row["env_steps_per_second"]["min"] > 0
         assert row["cpu_percent"] > 0
         assert row["peak_memory_bytes"] > 100_000_000
-    assert {run["name"] for run in content["solve"]} == {"smoke", "tiny"}
+    assert {(run["name"], run["seed"]) for run in content["solve"]} == {("smoke", 7), ("tiny", 7)}
+    assert all(path.is_file() for path in (tmp_path / "r/logs").iterdir())  # what the runs saved is gone
     assert not any(run["solved"] for run in content["solve"])
     assert "does not count" in answer.stdout
 

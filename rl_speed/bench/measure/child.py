@@ -118,7 +118,6 @@ def measure_solve(spec: dict[str, Any]) -> dict[str, Any]:
     overrides = [*spec["overrides"], "logging.progress_bar=false", f"seed={spec['seed']}"]
     if spec.get("limit_seconds"):
         overrides.append(f"stop.max_seconds={spec['limit_seconds']}")
-    overrides.append("checkpoint.save_replay=false")
     config = load_config(spec["preset"], [*overrides, f"logging.directory={spec['folder']}"])
     return run_with_curve(config, Path(spec["preset"]).stem, Console(file=sys.stderr), announce)
 

@@ -71,8 +71,9 @@ def run_child(
     # The measured code is this very one, wherever the bench was called from.
     paths = [str(Path(rl_speed.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-    # Here and not in the child: it is removed however the child ends.
-    folder = tempfile.mkdtemp(prefix="rl_speed_bench_")
+    # Here and not in the child: it is removed however the child ends. Beside the log: where folders for temporary files
+    # lie in memory, a replay that is saved may not fit.
+    folder = tempfile.mkdtemp(prefix="rl_speed_bench_", dir=log.parent)
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "rl_speed.bench.measure.child", json.dumps({**spec, "folder": folder})],
