@@ -115,7 +115,7 @@ def run(
     check_writable(folder)
     settings = Settings(
         seconds_per_rung, repeats, warmup_seconds, overrides, _command(sys.argv[1:]),
-        range(first_seed, first_seed + seeds) if to_solve else range(0), solve_minutes if to_solve else 0.0,
+        tuple(range(first_seed, first_seed + seeds)) if to_solve else (), solve_minutes if to_solve else 0.0,
         sweeps, peers,
     )  # fmt: skip
     console = Console()

@@ -48,7 +48,7 @@ class Settings:
     warmup_seconds: float
     overrides: tuple[str, ...]
     command: str
-    seeds: range = range(0)  # of --to-solve; empty: not asked for
+    seeds: tuple[int, ...] = ()  # of --to-solve; empty: not asked for
     solve_minutes: float = 0.0
     sweeps: tuple[str, ...] = ()
     peers: bool = False

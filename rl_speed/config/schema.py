@@ -244,11 +244,14 @@ class UpdateConfig(Section):
 
 
 class ExplorationConfig(Section):
-    """Epsilon-greedy exploration."""
+    """Which actions are not the best one: epsilon-greedy, and a softmax over the values."""
 
     epsilon_start: float = Field(1.0, ge=0, le=1, description="epsilon during the prefill and right after it")
     epsilon_end: float = Field(0.02, ge=0, le=1, description="epsilon after the decay")
     decay_env_steps: int = Field(100_000, ge=1, description="env steps of the linear decay, after the prefill")
+    temperature: float = Field(
+        0.0, ge=0, le=100, description="of the softmax, in units of clipped reward; 0: the best action (Kaelbling 1996)"
+    )
 
 
 class AnnealingConfig(Section):
@@ -263,6 +266,7 @@ class AnnealingConfig(Section):
         None, gt=0, le=1e6, description="final update.env_steps_per_gradient_step"
     )
     epsilon: float | None = Field(None, ge=0, le=1, description="final epsilon, from exploration.epsilon_end")
+    temperature: float | None = Field(None, ge=0, le=100, description="final exploration.temperature")
     n_step: int | None = Field(None, ge=1, le=100, description="final replay.n_step (Schwarzer 2023: 3, from 10)")
     gamma: float | None = Field(None, ge=0, le=1, description="final replay.gamma (Schwarzer 2023: 0.997, from 0.97)")
 

@@ -1,4 +1,4 @@
-"""Acting: the epsilon schedule and epsilon-greedy choice, one draw per env."""
+"""Acting: the epsilon schedule, and choices that are epsilon-greedy and soft, each env's on its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ def epsilon_at(env_steps: int, prefill_env_steps: int, config: ExplorationConfig
 
 
 class EpsilonGreedyPolicy:
-    """Acts with a network's weights as they are now; `epsilon` is set from outside.
+    """Acts with a network's weights as they are now; `epsilon` and `temperature` are set from outside.
+
+    With a temperature above 0 actions that are not random are drawn from a softmax over the values: where actions are
+    worth the same, it tries them all, and where one is better, it takes that one. Without, a game without chance that
+    is lost in one way is lost in that way again and again, and nothing is learned from it.
 
     Args:
         network: reads uint8 [E, K, H, W] and returns q_value [E, A].
@@ -36,6 +40,8 @@ class EpsilonGreedyPolicy:
         device: where the network is.
         use_bf16: run the network under bfloat16 autocast.
         with_autograd: build the graph while acting (the `slow_grads` rung: slow for no gain).
+
+    Source: Mnih et al. 2015 (epsilon-greedy); Kaelbling et al. 1996, section 2.2 (Boltzmann exploration).
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class EpsilonGreedyPolicy:
         self.use_bf16 = use_bf16
         self.with_autograd = with_autograd
         self.epsilon = 1.0
+        self.temperature = 0.0  # in units of reward
         # The draws stay on the CPU: the same seed explores alike on every device.
         self._generator = torch.Generator().manual_seed(seed)
 
@@ -81,8 +88,17 @@ class EpsilonGreedyPolicy:
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16),
         ):
             q_value = self.network(observation.to(self.device, non_blocking=True))  # [E, A]
-        greedy_action = q_value.detach().argmax(dim=1).to(observation.device)
-        return torch.where(is_random, random_action, greedy_action)
+        best_action = self._softened(q_value.detach()).argmax(dim=1).to(observation.device)
+        return torch.where(is_random, random_action, best_action)
+
+    def _softened(self, q_value: Tensor) -> Tensor:
+        """Values whose best action is a draw from the softmax of those given, float [E, A]."""
+        if self.temperature == 0:
+            return q_value
+        uniform = torch.rand(q_value.shape, generator=self._generator)
+        # The largest of values with Gumbel's noise is a draw from their softmax.
+        noise = uniform.log_().neg_().log_().neg_()
+        return q_value + self.temperature * noise.to(q_value.device)
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes: epsilon and the exploration generator."""

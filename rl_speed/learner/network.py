@@ -88,7 +88,10 @@ class QNetwork(nn.Module):
         Returns:
             float32 [B, A], discounted return in units of reward.
         """
-        image = self._prepare(observation)
+        return self._value_of(self._prepare(observation))
+
+    def _value_of(self, image: Tensor) -> Tensor:
+        """Values float32 [B, A] of what `_prepare` returned."""
         weight, stride = self._first_weight()
         feature = F.conv2d(image, weight, self.first.bias, stride)
         return self._value(self.convolutions(feature))
@@ -174,9 +177,7 @@ def make_network(config: NetworkConfig, observation_shape: tuple[int, int, int],
 
 
 def value_of_both(first: QNetwork, second: QNetwork, observation: Tensor) -> tuple[Tensor, Tensor]:
-    """What two networks of one shape and one `standardise_input` say of the same observation.
-
-    The image is prepared once, and their convolutions are one of twice the channels.
+    """What two networks of one shape and one `standardise_input` say of the same observation, which is prepared once.
 
     Args:
         first: one network.
@@ -187,22 +188,4 @@ def value_of_both(first: QNetwork, second: QNetwork, observation: Tensor) -> tup
         float32 [B, A] of the first and of the second network.
     """
     image = first._prepare(observation)
-    (weight, stride), (other_weight, _) = first._first_weight(), second._first_weight()
-    feature = F.conv2d(image, torch.cat([weight, other_weight]), _joined(first.first.bias, second.first.bias), stride)
-    for layer, other in zip(first.convolutions, second.convolutions, strict=True):
-        if isinstance(layer, nn.Conv2d) and isinstance(other, nn.Conv2d):
-            joined = torch.cat([layer.weight, other.weight])
-            feature = F.conv2d(feature, joined, _joined(layer.bias, other.bias), layer.stride, groups=2)
-        elif isinstance(layer, nn.GroupNorm) and isinstance(other, nn.GroupNorm):
-            joined = _joined(layer.weight, other.weight)
-            feature = F.group_norm(feature, 2, joined, _joined(layer.bias, other.bias), layer.eps)
-        else:
-            feature = layer(feature)
-    features = feature.chunk(2, dim=1)
-    return first._value(features[0]), second._value(features[1])
-
-
-def _joined(first: Tensor | None, second: Tensor | None) -> Tensor:
-    assert first is not None
-    assert second is not None
-    return torch.cat([first, second])
+    return first._value_of(image), second._value_of(image)

@@ -41,6 +41,37 @@ def test_each_env_explores_on_its_own():
     assert (action != 0).float().mean().item() == pytest.approx(0.375, abs=0.05)
 
 
+def test_actions_are_drawn_from_the_softmax_of_their_values():
+    policy = make_policy(0.0)
+    policy.temperature = 0.5
+    observation = torch.ones((20_000, 1, 1, 1), dtype=torch.uint8)
+    share = torch.bincount(policy.act(observation), minlength=4) / 20_000
+    best, other = 2.718281828**2, 1.0  # of values 1 and 0
+    expected = torch.tensor([other, best, other, other]) / (best + 3 * other)
+    torch.testing.assert_close(share, expected, atol=0.01, rtol=0)
+
+
+def test_a_small_temperature_leaves_clear_choices_alone():
+    policy = make_policy(0.0)
+    policy.temperature = 0.02
+    observation = torch.ones((20_000, 1, 1, 1), dtype=torch.uint8)
+    assert policy.act(observation).unique().tolist() == [1]
+
+
+def test_without_a_temperature_nothing_is_drawn_for_it():
+    observation = torch.ones((50, 1, 1, 1), dtype=torch.uint8)
+    policies = [make_policy(0.5, seed=3) for _ in range(2)]
+    policies[1].temperature = 0.1
+    for policy in policies:
+        policy.act(observation)
+    draws = torch.Generator().manual_seed(3)
+    torch.randint(4, (50,), generator=draws)
+    torch.rand(50, generator=draws)
+    states = [policy.state_dict()["generator"] for policy in policies]
+    assert torch.equal(states[0], draws.get_state())
+    assert not torch.equal(states[1], states[0])
+
+
 def test_random_actions_are_uniform():
     observation = torch.zeros((4000, 1, 1, 1), dtype=torch.uint8)
     count = torch.bincount(make_policy(1.0).act(observation), minlength=4)

@@ -68,7 +68,7 @@ class RolloutActor:
     def play(self, order: Order) -> Answer:
         """See Actor."""
         load_flat_weights(self._policy.network, self._memory.weights[order.weights_row])
-        self._policy.epsilon = order.epsilon
+        self._policy.epsilon, self._policy.temperature = order.epsilon, order.temperature
         before = dict(self._timer.seconds)
         space = self._memory.space.part(order.slot)
         for t in range(self._rollout_env_steps):

@@ -38,7 +38,7 @@ class ActorGenerator:
         rounds: decides what is ordered.
         memory: where the actors' rollouts are found and weights are published.
         transport: reaches the actors; closed with this generator.
-        policy: holds the acting network and epsilon; actors act with copies.
+        policy: holds the acting network, epsilon and temperature; actors act with copies.
         timer: charged with waiting, and with the actors' own seconds.
         ending: when the run has to end: a waiting `next` then raises StopIteration.
     """
@@ -83,7 +83,7 @@ class ActorGenerator:
 
     def _order_round(self) -> None:
         """Publishes the acting network's present weights and orders every actor to fill the next free slot."""
-        next_round = self._rounds.order(self._policy.epsilon)
+        next_round = self._rounds.order(self._policy.epsilon, self._policy.temperature)
         self._memory.publish(next_round.weights_row, self._policy.network)
         for actor, order in enumerate(next_round.orders):
             self._transport.send(actor, order)
@@ -138,7 +138,7 @@ def start_actors(
     Args:
         config: actors, envs, network and precision, with nothing left to decide.
         parts: what plays and what learns.
-        policy: holds the acting network and epsilon.
+        policy: holds the acting network, epsilon and temperature.
         seeds: one env seed and one policy seed per actor.
         env_threads: emulator threads per actor.
         timer: see ActorGenerator.

@@ -41,6 +41,7 @@ class Order:
     slot: int  # 0..S-1
     weights_row: int  # 0..R-1, the network to act with
     epsilon: float
+    temperature: float
     env_steps: int  # of the run before this rollout, all envs together
     env_steps_stride: int  # of the run in each step of this rollout: all envs together take one
 

@@ -77,15 +77,16 @@ class RoundScheduler:
         """Whether all actors have answered the oldest round under way."""
         return all(self._answers)
 
-    def order(self, epsilon: float) -> RoundOrders:
+    def order(self, epsilon: float, temperature: float = 0.0) -> RoundOrders:
         """Orders the next round into the slot that has been free for longest.
 
         Args:
             epsilon: that all actors explore with in this round, 0..1.
+            temperature: likewise, in units of reward.
         """
         slot, newest = self._free_slots.popleft(), self._rounds_ordered
         orders = tuple(
-            Order(slot, self._row(newest - age), epsilon, self._env_steps_ordered, self.num_envs)
+            Order(slot, self._row(newest - age), epsilon, temperature, self._env_steps_ordered, self.num_envs)
             for age in (min(actor % self.num_networks, newest) for actor in range(self.num_actors))
         )
         self._ordered_slots.append(slot)

@@ -15,7 +15,7 @@ from rl_speed.training.statistics import EpisodeStatistics
 
 
 class Annealing(Callback):
-    """Leads the step size, the replay ratio, the n-step return and epsilon from their first to their final values.
+    """Leads step size, replay ratio, n-step return, epsilon and temperature from their first to their final values.
 
     By gradient steps, or by returns: then the mean of the last 20 games decides, and nothing is ever led back. A
     schedule in gradient steps has to guess when a run will be good; seeds differ by a factor of two there. Near the
@@ -64,12 +64,12 @@ class Annealing(Callback):
 
 
 class EpsilonDecay(Callback):
-    """Sets the policy's epsilon from the env steps taken, and leads it on with the annealing.
+    """Sets the policy's epsilon from the env steps taken, and leads it and the temperature on with the annealing.
 
     Args:
         config: the schedule, of the whole run.
         dataset: counts env steps.
-        policy: acts with epsilon.
+        policy: acts with both.
         annealing: how far the run is on its way to the goal.
     """
 
@@ -90,4 +90,6 @@ class EpsilonDecay(Callback):
         """Follows the schedule."""
         prefill, exploration = self._config.replay.prefill_env_steps, self._config.exploration
         epsilon = epsilon_at(self._dataset.env_steps, prefill, exploration)
-        self._policy.epsilon = self._annealing.between(epsilon, self._config.annealing.epsilon)
+        final = self._config.annealing
+        self._policy.epsilon = self._annealing.between(epsilon, final.epsilon)
+        self._policy.temperature = self._annealing.between(exploration.temperature, final.temperature)

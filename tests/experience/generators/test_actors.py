@@ -88,6 +88,18 @@ def test_actors_act_with_the_online_networks_weights(played):
         assert rollout.action[1:].unique().tolist() == [favourite]
 
 
+def test_actors_act_with_the_temperature(played):
+    generator = played[0]
+    network = generator._policy.network
+    generator._policy.epsilon, generator._policy.temperature = 0.0, 100.0
+    with torch.no_grad():
+        network.advantage.weight.zero_()
+        network.advantage.bias.copy_(torch.arange(6.0))
+    actions = torch.cat([next(generator).action.clone() for _ in range(8)][4:])
+    generator._policy.temperature = 0.0
+    assert len(actions.unique()) == 6
+
+
 def test_closing_leaves_no_process():
     generator = make_actors(actors_config(1))
     next(generator)

@@ -17,7 +17,7 @@ from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 from tests.command_line import HANG_SECONDS
 from tests.experience.generators.scripted_actors import fail, refuse
 
-ORDER = Order(slot=0, weights_row=0, epsilon=0.0, env_steps=0, env_steps_stride=1)
+ORDER = Order(slot=0, weights_row=0, epsilon=0.0, temperature=0.0, env_steps=0, env_steps_stride=1)
 
 
 def test_a_traceback_is_reported_even_if_the_next_order_comes_too_late():

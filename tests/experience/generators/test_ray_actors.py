@@ -33,7 +33,9 @@ GONE = ActorUnavailableError("gone")
 
 
 def order(number):
-    return Order(slot=number % 3, weights_row=number % 3, epsilon=0.0, env_steps=10 * number, env_steps_stride=2)
+    return Order(
+        slot=number % 3, weights_row=number % 3, epsilon=0.0, temperature=0.0, env_steps=10 * number, env_steps_stride=2
+    )
 
 
 def make_transport(ray, makers=None, timeout_seconds=60.0, cpus=1):

@@ -15,7 +15,7 @@ from rl_speed.experience.generators.ray_process import Failure, Played, RayActor
 from rl_speed.experience.parts import Parts
 from tests.experience.generators.scripted_actors import make_scripted
 
-ORDER = Order(slot=2, weights_row=1, epsilon=0.5, env_steps=40, env_steps_stride=6)
+ORDER = Order(slot=2, weights_row=1, epsilon=0.5, temperature=0.1, env_steps=40, env_steps_stride=6)
 
 
 @pytest.fixture

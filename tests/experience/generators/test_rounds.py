@@ -47,16 +47,16 @@ def test_slots_and_rows_go_round():
     for _ in range(3):
         rounds.take_back()
         while rounds.has_free_slot:
-            ordered = rounds.order(0.5)
+            ordered = rounds.order(0.5, 0.1)
             table.append((ordered.weights_row, *ordered.orders))
             rounds.record(0, NO_ANSWER)
         rounds.lend()
     assert table == [
-        (0, Order(slot=0, weights_row=0, epsilon=0.5, env_steps=0, env_steps_stride=2)),
-        (1, Order(slot=1, weights_row=1, epsilon=0.5, env_steps=10, env_steps_stride=2)),
-        (2, Order(slot=2, weights_row=2, epsilon=0.5, env_steps=20, env_steps_stride=2)),
-        (0, Order(slot=0, weights_row=0, epsilon=0.5, env_steps=30, env_steps_stride=2)),
-        (1, Order(slot=1, weights_row=1, epsilon=0.5, env_steps=40, env_steps_stride=2)),
+        (0, Order(slot=0, weights_row=0, epsilon=0.5, temperature=0.1, env_steps=0, env_steps_stride=2)),
+        (1, Order(slot=1, weights_row=1, epsilon=0.5, temperature=0.1, env_steps=10, env_steps_stride=2)),
+        (2, Order(slot=2, weights_row=2, epsilon=0.5, temperature=0.1, env_steps=20, env_steps_stride=2)),
+        (0, Order(slot=0, weights_row=0, epsilon=0.5, temperature=0.1, env_steps=30, env_steps_stride=2)),
+        (1, Order(slot=1, weights_row=1, epsilon=0.5, temperature=0.1, env_steps=40, env_steps_stride=2)),
     ]
 
 

@@ -32,12 +32,13 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
     config = tiny_config(
         update={"learning_rate": 1e-3, "env_steps_per_gradient_step": 20.0},
         replay={"n_step": 10, "gamma": 0.9},
-        exploration={"epsilon_end": 0.1},
+        exploration={"epsilon_end": 0.1, "temperature": 0.03},
         annealing={
             "returns": [0.0, 10.0],
             "learning_rate": 1e-4,
             "env_steps_per_gradient_step": 40.0,
             "epsilon": 0.0,
+            "temperature": 0.01,
             "n_step": 3,
             "gamma": 0.99,
         },
@@ -64,6 +65,7 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
         assert dataset.ahead == pytest.approx(ahead)
         make_decay(config, dataset, policy, callback).on_train_batch_end()
         assert policy.epsilon == pytest.approx(0.1 * (40 - ratio) / 20)
+        assert policy.temperature == pytest.approx(0.01 + 0.02 * (40 - ratio) / 20)
     resumed = Annealing(config, fake_dataset(), make_statistics())
     resumed.load_state_dict(callback.state_dict())
     resumed.on_train_batch_start(fake_trainer(), module)
@@ -71,9 +73,10 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
 
 
 def test_a_resumed_run_explores_as_its_env_steps_say(tiny_config):
-    config = tiny_config(exploration={"epsilon_end": 0.1, "decay_env_steps": 100})
+    config = tiny_config(exploration={"epsilon_end": 0.1, "decay_env_steps": 100, "temperature": 0.03})
     policy = SimpleNamespace(epsilon=1.0)
     dataset = fake_dataset(env_steps=10_000)
     annealing = Annealing(config, dataset, make_statistics())
     make_decay(config, dataset, policy, annealing).on_train_start(fake_trainer(), None)
     assert policy.epsilon == pytest.approx(0.1)
+    assert policy.temperature == pytest.approx(0.03)
