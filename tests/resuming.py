@@ -33,7 +33,7 @@ RUN = {
         "threads": 1,
     },
     "annealing": {"gradient_steps": 50, "learning_rate": 1e-4, "n_step": 1, "gamma": 0.9},
-    "exploration": {"decay_env_steps": 150},
+    "exploration": {"decay_env_steps": 150, "temperature": 0.05},
     "stop": {"window_episodes": 5},
     "logging": {"every_seconds": 0.01},
 }

@@ -77,7 +77,7 @@ class RoundScheduler:
         """Whether all actors have answered the oldest round under way."""
         return all(self._answers)
 
-    def order(self, epsilon: float, temperature: float = 0.0) -> RoundOrders:
+    def order(self, epsilon: float, temperature: float) -> RoundOrders:
         """Orders the next round into the slot that has been free for longest.
 
         Args:

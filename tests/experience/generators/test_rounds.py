@@ -63,15 +63,15 @@ def test_slots_and_rows_go_round():
 def test_actors_with_several_networks_act_with_older_rows():
     rounds = make_rounds(num_actors=4, num_networks=3, num_slots=4)
     assert rounds.num_weights_rows == 6
-    rows = [[order.weights_row for order in rounds.order(0.0).orders] for _ in range(4)]
+    rows = [[order.weights_row for order in rounds.order(0.0, 0.0).orders] for _ in range(4)]
     assert rows == [[0, 0, 0, 0], [1, 0, 0, 1], [2, 1, 0, 2], [3, 2, 1, 3]]
 
 
 def test_a_round_is_complete_when_the_last_actor_has_answered():
     rounds = make_rounds(num_actors=2)
     assert not rounds.is_complete
-    rounds.order(0.0)
-    rounds.order(0.0)
+    rounds.order(0.0, 0.0)
+    rounds.order(0.0, 0.0)
     rounds.record(1, NO_ANSWER)
     rounds.record(1, NO_ANSWER)
     assert not rounds.is_complete
@@ -84,14 +84,14 @@ def test_a_round_is_complete_when_the_last_actor_has_answered():
 
 def test_a_lent_slot_is_not_ordered_before_it_is_back():
     rounds = make_rounds(num_slots=1)
-    rounds.order(0.0)
+    rounds.order(0.0, 0.0)
     rounds.record(0, NO_ANSWER)
     rounds.lend()
     assert not rounds.has_free_slot
     rounds.take_back()
     assert rounds.has_free_slot
     rounds.take_back()
-    assert rounds.order(0.0).orders[0].slot == 0
+    assert rounds.order(0.0, 0.0).orders[0].slot == 0
     assert not rounds.has_free_slot
 
 
@@ -99,7 +99,7 @@ def test_a_resumed_run_counts_on():
     rounds = make_rounds()
     rounds.resume(700)
     assert rounds.env_steps == 700
-    assert [rounds.order(0.0).orders[0].env_steps for _ in range(2)] == [700, 710]
+    assert [rounds.order(0.0, 0.0).orders[0].env_steps for _ in range(2)] == [700, 710]
     rounds.record(0, NO_ANSWER)
     assert rounds.lend().env_steps == rounds.env_steps == 710
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_is_noticed():
     rounds = make_rounds()
     with pytest.raises(AssertionError, match="actor 0 answered without an order"):
         rounds.record(0, NO_ANSWER)
-    rounds.order(0.0)
+    rounds.order(0.0, 0.0)
     with pytest.raises(AssertionError, match="before all"):
         rounds.lend()
     with pytest.raises(AssertionError, match="after the first order"):
