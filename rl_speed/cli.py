@@ -84,6 +84,12 @@ def train(
     """
     import threading
 
+    from rl_speed.system.import_ahead import import_ahead
+
+    if context.obj is not None:  # started by `main`
+        # Actors, if there are any, are half of the way there when this process has imported Lightning.
+        import_ahead("rl_speed.experience.generators.actor_process")
+
     from rl_speed import api
     from rl_speed.training.fit import quiet_lightning
     from rl_speed.training.signals import stop_on_signals

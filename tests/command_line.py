@@ -95,6 +95,11 @@ def children(process):
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def actors_of(process):
+    """The processes that play: forked from the helper that the command line starts, so nobody's children but its."""
+    return [child for child in children(process) if child.ppid() != process.pid]
+
+
 def assert_all_end(processes):
     assert not psutil.wait_procs(processes, timeout=HANG_SECONDS)[1]
 

@@ -146,6 +146,8 @@ def here(
     """Calls the command line in this process, which spares the imports: exit status, output and errors."""
 
     def call_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        # The helper would stay, and start the actors of all later tests in this process.
+        monkeypatch.setattr("rl_speed.system.import_ahead.import_ahead", lambda module: None)
         monkeypatch.chdir(cwd)
         monkeypatch.setattr(sys, "argv", ["rl-speed", *arguments])
         capsys.readouterr()

@@ -16,6 +16,7 @@ from tests.command_line import (
     ENDLESS,
     HANG_SECONDS,
     WITH_ACTORS,
+    actors_of,
     assert_all_end,
     assert_no_leftovers,
     assert_shared_memory_is_given_back,
@@ -100,7 +101,7 @@ def test_a_killed_actor_ends_the_run_with_a_checkpoint(tmp_path):
     process = start(tmp_path, WITH_ACTORS)
     wait_for_checkpoint(tmp_path, process)
     before = {path.name for path in checkpoints(tmp_path)}
-    actors = [child for child in children(process) if "spawn_main" in " ".join(child.cmdline())]
+    actors = actors_of(process)
     actors[0].kill()
     output, _ = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == 1

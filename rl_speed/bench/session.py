@@ -216,6 +216,9 @@ class Session:
             "overrides": list(self.settings.overrides),
             "seed": seed,
             "limit_seconds": limit_seconds,
+            # As with `train` the time counts from the start of the program, imports included; processes of one
+            # machine read one clock.
+            "started": time.monotonic(),
         }
         log = self._log(f"solve_{contestant.name}_{seed}")
         limit = limit_seconds + 2 * STARTUP_LIMIT_SECONDS

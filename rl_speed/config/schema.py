@@ -35,7 +35,7 @@ class EnvsConfig(Section):
         "cuda: our own on the GPU, where frames stay",
     )
     mode: int | None = Field(
-        None, ge=0, description="of the game, one that it has (not with ale_vector); none: its default"
+        None, ge=0, description="of the game, one that it has (not with ale_vector); null: its default"
     )
     difficulty: int = Field(
         0, ge=0, le=3, description="0: as ale-py starts; 1: left switch at A, 2: right, 3: both (not with ale_vector)"
@@ -128,7 +128,7 @@ class ActorsConfig(Section):
     timeout_seconds: float = Field(60.0, gt=0, description="a silent but living actor is given up after this")
     address: str | None = Field(
         None,
-        description="of a running Ray cluster's head, host:port, or auto where this machine is in one; none: a cluster "
+        description="of a running Ray cluster's head, host:port, or auto where this machine is in one; null: a cluster "
         "of this machine alone, for this run alone",
     )
 
@@ -203,7 +203,7 @@ class UpdateConfig(Section):
         gt=0,
         le=1,
         description="an exponential mean of the weights plays, in training and where the run is judged: share of the "
-        "online weights taken per gradient step (Schwarzer 2023: 0.005); none: the online network plays",
+        "online weights taken per gradient step (Schwarzer 2023: 0.005); null: the online network plays",
     )
     precision: Literal["fp32", "bf16", "auto"] = Field(
         "fp32", description="bf16: autocast to bfloat16; auto: the faster one, measured on this machine"
@@ -277,7 +277,7 @@ class StopConfig(Section):
     reward: float | None = Field(
         None,
         description="goal: mean raw return of the last `window_episodes` training episodes (default: 19.5 for pong, "
-        "none for other games); none: only a limit ends the run",
+        "none for other games); null: only a limit ends the run",
     )
     window_episodes: int = Field(
         100, ge=1, le=100_000, description="episodes in that mean; one for each env where those are more"

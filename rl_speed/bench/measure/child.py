@@ -119,7 +119,8 @@ def measure_solve(spec: dict[str, Any]) -> dict[str, Any]:
     if spec.get("limit_seconds"):
         overrides.append(f"stop.max_seconds={spec['limit_seconds']}")
     config = load_config(spec["preset"], [*overrides, f"logging.directory={spec['folder']}"])
-    return run_with_curve(config, Path(spec["preset"]).stem, Console(file=sys.stderr), announce)
+    console = Console(file=sys.stderr)
+    return run_with_curve(config, Path(spec["preset"]).stem, console, announce, spec["started"])
 
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:

@@ -45,10 +45,20 @@ def thin(points: list[tuple[float, int, float]], most: int = MAX_POINTS) -> list
     return [points[round(i * step)] for i in range(most)]
 
 
-def run_with_curve(config: RunConfig, preset: str, console: Console, announce: Callable[[str], None]) -> dict[str, Any]:
-    """Trains until the goal or the limit; returns result.json's content and the curve."""
+def run_with_curve(
+    config: RunConfig, preset: str, console: Console, announce: Callable[[str], None], started: float | None = None
+) -> dict[str, Any]:
+    """Trains until the goal or the limit; returns result.json's content and the curve.
+
+    Args:
+        config: of the run.
+        preset: its name.
+        console: where the run's own lines go.
+        announce: called with what is going on.
+        started: moment of `time.monotonic` from which the run's time counts; None: now.
+    """
     recorder = CurveRecorder(announce)
-    result = fit(Request(None, preset, config), console, [recorder]).result
+    result = fit(Request(None, preset, config), console, [recorder], started=started).result
     kept = (
         "solved", "stop_reason", "seconds", "env_steps", "gradient_steps", "episodes", "avg_reward", "clocks",
         "confirmation", "seed", "env_steps_per_second", "plan",

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
-import torch.multiprocessing as mp
+import torch.multiprocessing  # noqa: F401  # tensors in shared memory travel as handles
 
 from rl_speed.experience.generators.patience import Patience
 from rl_speed.experience.generators.protocol import Actor, Answer, Order
 from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 from rl_speed.system.group_signals import answer_signals, held_signals
+from rl_speed.system.import_ahead import fresh_context
 from rl_speed.system.output import make_streams_patient
 
 FAREWELL_SECONDS = 2.0
@@ -72,7 +73,7 @@ def _fail(connection: Connection, error: BaseException) -> NoReturn:
 
 
 class PipeTransport:
-    """A process per actor, started afresh (spawn), and a pipe to each.
+    """A process per actor, with nothing of this one in it, and a pipe to each.
 
     Args:
         makers: one per actor; pickled, and called in the actor's process.
@@ -93,7 +94,7 @@ class PipeTransport:
             raise
 
     def _start(self, index: int, make_actor: Callable[[], Actor]) -> None:
-        context = mp.get_context("spawn")
+        context: Any = fresh_context()
         here, there = context.Pipe()
         process = context.Process(target=serve, args=(make_actor, there), name=f"rl_speed-actor-{index}", daemon=True)
         with held_signals(), without_main():
