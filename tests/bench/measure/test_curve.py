@@ -25,7 +25,9 @@ def test_confirmations_that_failed_are_kept(monkeypatch, tmp_path, failed):
     }  # fmt: skip
     if failed is not None:
         result["failed_confirmations"] = failed
-    monkeypatch.setattr(curve, "fit", lambda *arguments: Outcome(result, tmp_path))
-    run = curve.run_with_curve(load_config("smoke"), "smoke", None, lambda phase: None)
+    asked = {}
+    monkeypatch.setattr(curve, "fit", lambda *arguments, **named: asked.update(named) or Outcome(result, tmp_path))
+    run = curve.run_with_curve(load_config("smoke"), "smoke", None, lambda phase: None, started=12.0)
+    assert asked == {"started": 12.0}
     assert run["failed_confirmations"] == (failed or [])
     assert (run["avg_reward"], run["curve"], run["preset"]) == (None, [], "smoke")
