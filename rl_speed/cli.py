@@ -48,6 +48,18 @@ def _max_seconds(text: str) -> float:
     return float(seconds)
 
 
+def _may_start_actors(preset: str | None, changes: list[str], resume: str | None) -> bool:
+    """Whether a run may play in processes of its own, as far as this can be told before torch is imported."""
+    from rl_speed.config import load_config
+
+    if preset is None or resume is not None:
+        return True
+    try:
+        return load_config(preset, changes).actors.kind == "subprocess"
+    except UserError:  # which is told when the run is made
+        return False
+
+
 def _default_preset(console: Console) -> str:
     from rl_speed.training.plan import default_preset
 
@@ -84,17 +96,16 @@ def train(
     """
     import threading
 
-    from rl_speed.system.import_ahead import import_ahead
+    max_seconds = None if max_time is None else _max_seconds(max_time)
+    if context.obj is not None and _may_start_actors(config, set_ or [], resume):  # `main` called: no other program's
+        from rl_speed.system.import_ahead import import_ahead
 
-    if context.obj is not None:  # started by `main`
-        # Actors, if there are any, are half of the way there when this process has imported Lightning.
         import_ahead("rl_speed.experience.generators.actor_process")
 
     from rl_speed import api
     from rl_speed.training.fit import quiet_lightning
     from rl_speed.training.signals import stop_on_signals
 
-    max_seconds = None if max_time is None else _max_seconds(max_time)
     quiet_lightning()
     stop = threading.Event()
     with stop_on_signals(stop) as received:

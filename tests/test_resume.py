@@ -120,6 +120,15 @@ def test_an_unsolved_run_is_not_confirmed_unless_asked(tmp_path):
     assert result["confirmation"]["episodes"] == 2
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, 0.3), (0.3, None)])
+def test_averaging_may_begin_or_end_on_resume(tmp_path, before, after):
+    run(tmp_path, 20, update={"averaging_rate": before})
+    folder = find_last(tmp_path)
+    run(tmp_path, 40, resume=folder, update={"averaging_rate": after})
+    names = read_model(find_last(tmp_path))["state_dict"]
+    assert any(name.startswith("average_network.") for name in names) == (after is not None)
+
+
 def test_settings_of_the_optimizer_that_change_on_resume_hold(tmp_path):
     run(tmp_path, 20)
     run(tmp_path, 40, resume=find_last(tmp_path), update={"adam_epsilon": 0.01})

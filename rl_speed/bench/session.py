@@ -216,8 +216,7 @@ class Session:
             "overrides": list(self.settings.overrides),
             "seed": seed,
             "limit_seconds": limit_seconds,
-            # As with `train` the time counts from the start of the program, imports included; processes of one
-            # machine read one clock.
+            # The time counts from here, imports included; processes of one machine read one clock.
             "started": time.monotonic(),
         }
         log = self._log(f"solve_{contestant.name}_{seed}")

@@ -96,7 +96,8 @@ def replay_holds_a_sample(config: RunConfig) -> str | None:
         return None
     return (
         f"replay.capacity_env_steps = {config.replay.capacity_env_steps} leaves {steps} steps for each of "
-        f"{config.total_envs} envs, fewer than n_step + frame_stack + rollout_env_steps + 1 = {needed}; "
+        f"{config.total_envs} envs, fewer than {needed}, the sum of the larger of replay.n_step and annealing.n_step, "
+        f"envs.frame_stack, actors.rollout_env_steps and 1; "
         f"raise it to at least {needed * config.total_envs}"
     )
 
@@ -136,8 +137,13 @@ def target_syncs_at_batch_ends(config: RunConfig) -> str | None:
 
 
 def shards_divide_the_batch(config: RunConfig) -> str | None:
-    """Equal parts; and what is compiled is not cut."""
+    """Every part has samples; what is compiled is not cut."""
     update = config.update
+    if update.first_shard != "auto" and update.shards in ("auto", 1):
+        return (
+            f"update.first_shard = {update.first_shard} goes together with two or more update.shards, which is "
+            f"{update.shards}; set that, or update.first_shard to auto"
+        )
     if update.shards == "auto" or update.shards == 1:
         return None
     if update.batch_size % update.shards == 0 and not update.compile:
@@ -156,15 +162,17 @@ def shards_divide_the_batch(config: RunConfig) -> str | None:
 def annealing_has_one_way_and_a_goal(config: RunConfig) -> str | None:
     """Values to anneal to, and one thing that leads there."""
     annealing = config.annealing
-    ways = (annealing.gradient_steps > 0) + (annealing.returns is not None)
     final = annealing.model_dump(exclude={"gradient_steps", "returns"}, exclude_none=True)
-    if ways == bool(final):
-        return None
-    listed = ", ".join(f"annealing.{name} = {value}" for name, value in final.items())
-    return (
-        f"{listed or 'annealing'}: a value to anneal to goes together with exactly one of annealing.gradient_steps = "
-        f"{annealing.gradient_steps} and annealing.returns = {annealing.returns}; set both or none"
-    )
+    by_steps, by_returns = annealing.gradient_steps > 0, annealing.returns is not None
+    ways = f"annealing.gradient_steps = {annealing.gradient_steps} and annealing.returns = {annealing.returns}"
+    if by_steps and by_returns:
+        return f"{ways} exclude each other; set the first to 0 or the second to null"
+    if final and not (by_steps or by_returns):
+        listed = ", ".join(f"annealing.{name} = {value}" for name, value in final.items())
+        return f"{listed}: nothing leads there with {ways}; set one of these two"
+    if not final and (by_steps or by_returns):
+        return f"{ways}: there is no value to anneal to; set one, e.g. annealing.learning_rate, or neither of these two"
+    return None
 
 
 def annealing_returns_rise(config: RunConfig) -> str | None:

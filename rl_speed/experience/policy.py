@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rl_speed.config import ExplorationConfig
+from rl_speed.learner.network import QNetwork
 
 
 def epsilon_at(env_steps: int, prefill_env_steps: int, config: ExplorationConfig) -> float:
@@ -76,29 +77,30 @@ class EpsilonGreedyPolicy:
         random_action = torch.randint(self.num_actions, (num_envs,), generator=self._generator)
         is_random = torch.rand(num_envs, generator=self._generator) < self.epsilon
         all_random = bool(is_random.all())
-        if observation.is_cuda:
-            # From page-locked memory, so that nothing waits for the device.
-            random_action, is_random = (
-                draw.pin_memory().to(observation.device, non_blocking=True) for draw in (random_action, is_random)
-            )
+        random_action, is_random = _sent(random_action, observation.device), _sent(is_random, observation.device)
         if all_random:
             return random_action
+        # A network of the caller's own may keep tensors from call to call, and nothing is learned with those of
+        # inference mode.
+        quietly = torch.inference_mode if isinstance(self.network, QNetwork) else torch.no_grad
         with (
-            torch.enable_grad() if self.with_autograd else torch.inference_mode(),
+            torch.enable_grad() if self.with_autograd else quietly(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16),
         ):
             q_value = self.network(observation.to(self.device, non_blocking=True))  # [E, A]
-        best_action = self._softened(q_value.detach()).argmax(dim=1).to(observation.device)
+        best_action = self._softmax_draw(q_value.detach()).to(observation.device)
         return torch.where(is_random, random_action, best_action)
 
-    def _softened(self, q_value: Tensor) -> Tensor:
-        """Values whose best action is a draw from the softmax of those given, float [E, A]."""
+    def _softmax_draw(self, q_value: Tensor) -> Tensor:
+        """An action from the softmax of q_value / temperature, or the best one at temperature 0, int64 [E].
+
+        Source: the Gumbel-max trick, Maddison et al. 2014, section 2.
+        """
         if self.temperature == 0:
-            return q_value
+            return q_value.argmax(dim=1)
         uniform = torch.rand(q_value.shape, generator=self._generator)
-        # The largest of values with Gumbel's noise is a draw from their softmax.
         noise = uniform.log_().neg_().log_().neg_()
-        return q_value + self.temperature * noise.to(q_value.device)
+        return (q_value + self.temperature * _sent(noise, q_value.device)).argmax(dim=1)
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes: epsilon and the exploration generator."""
@@ -108,3 +110,8 @@ class EpsilonGreedyPolicy:
         """Restores what `state_dict` returned."""
         self.epsilon = state["epsilon"]
         self._generator.set_state(state["generator"])
+
+
+def _sent(draw: Tensor, device: torch.device) -> Tensor:
+    """A draw on the device; towards a GPU from page-locked memory, so that nothing waits for it."""
+    return draw.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else draw.to(device)

@@ -137,6 +137,17 @@ class DQNModule(pl.LightningModule):
             fused=True,
         )
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Fits networks that were saved with averaged weights, or without, to whether there are any now."""
+        state = checkpoint["state_dict"]
+        averaged = [name for name in state if name.startswith("average_network.")]
+        if self.average_network is None:
+            for name in averaged:
+                del state[name]
+        elif not averaged:
+            for name in [name for name in state if name.startswith("online_network.")]:
+                state[name.replace("online_network", "average_network", 1)] = state[name].clone()
+
     def on_train_start(self) -> None:
         """A resumed run's optimizer has come back with the settings of its checkpoint; those of now hold."""
         for group in self._parameter_groups():

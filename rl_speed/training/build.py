@@ -212,7 +212,7 @@ def _learning(
     if config.network.standardise and plan.parts.own_network is None:
         callbacks.append(InputStandardisation(dataset.replay, ranks))
     annealing = Annealing(plan.share, dataset, counter.statistics)
-    callbacks += [SpeedLogger(meter, dataset, line.policy), annealing]
+    callbacks += [SpeedLogger(meter, dataset, line.policy, annealing), annealing]
     if config.replay.priority_exponent > 0:
         callbacks.append(PriorityUpdate(dataset.replay, line.timer))
     if config.update.target_sync_rate is None:

@@ -179,9 +179,9 @@ def decide_first_shard(config: RunConfig, threads: Threads, kept: Mapping[str, A
     asked, shards = config.update.first_shard, config.update.num_shards
     if asked != "auto":
         return Decision(asked, "as configured")
-    if "update.first_shard" in kept:
+    if "update.first_shard" in kept and kept.get("update.shards") == shards:
         return Decision(kept["update.first_shard"], _FROM_CHECKPOINT)
-    if shards == 2 and threads.left < 0:
+    if shards == 2 and threads.left == -1:
         return Decision(FIRST_OF_TWO, "the other part's core plays the games, too")
     return Decision("auto", "equal parts")
 

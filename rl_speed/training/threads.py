@@ -21,7 +21,7 @@ class Threads:
     Attributes:
         learner_cores: that the learner may keep busy.
         env: threads of each process's vector env.
-        left: cores beside the learner's; below 0 where games are played on those.
+        left: cores beside the learner's; -n: n of the learner's play games, too.
         reason: what decided, in words.
     """
 

@@ -32,7 +32,7 @@ from rl_speed.system.errors import ConfigError
         ("seed=2020-99-99", ["--set", "not valid YAML"]),
         ("stop.max_env_steps=1e6", ["stop.max_env_steps = 1000000.0", "write 1000000"]),
         ("stop.max_env_steps=500", ["stop.max_env_steps = 500", "raise it"]),
-        ("annealing.learning_rate=1e-5", ["annealing.learning_rate", "together"]),
+        ("annealing.learning_rate=1e-5", ["annealing.learning_rate = 1e-05", "set one of these two"]),
         ("network.strides=[4, 0, 1]", ["network.strides = [4, 0, 1]", "from 1 to 4096"]),
         ("actors.networks=2", ["actors.networks = 2", "subprocess"]),
         ("actors.free_running=true", ["actors.free_running", "subprocess"]),

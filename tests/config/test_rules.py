@@ -116,6 +116,8 @@ CASES = {
                 {"update": {"batch_size": 8, "shards": 2, "first_shard": 0.95}},
                 ["update.first_shard = 0.95", "without a sample of update.batch_size = 8", "auto"],
             ),
+            ({"update": {"shards": "auto", "first_shard": 0.999}}, ["update.first_shard = 0.999", "which is auto"]),
+            ({"update": {"first_shard": 0.5}}, ["update.first_shard = 0.5", "two or more update.shards, which is 1"]),
         ],
     ),
     rules.annealing_has_one_way_and_a_goal: (
@@ -126,14 +128,17 @@ CASES = {
             {"annealing": {"epsilon": 0.0, "n_step": 1, "gamma": 0.0, "returns": (0.0, 10.0)}},
         ],
         [
-            ({"annealing": {"learning_rate": 1e-5}}, ["annealing.learning_rate = 1e-05", "set both or none"]),
-            ({"annealing": {"n_step": 3, "gamma": 0.9}}, ["annealing.n_step = 3, annealing.gamma = 0.9: a value"]),
+            ({"annealing": {"learning_rate": 1e-5}}, ["annealing.learning_rate = 1e-05", "set one of these two"]),
+            ({"annealing": {"n_step": 3, "gamma": 0.9}}, ["annealing.n_step = 3, annealing.gamma = 0.9: nothing"]),
             ({"annealing": {"epsilon": 0.0}}, ["annealing.epsilon = 0.0"]),
-            ({"annealing": {"gradient_steps": 100}}, ["annealing: a value", "annealing.gradient_steps = 100"]),
-            ({"annealing": {"returns": (0.0, 10.0)}}, ["annealing.returns = (0.0, 10.0)"]),
+            ({"annealing": {"gradient_steps": 100}}, ["annealing.gradient_steps = 100", "no value to anneal to"]),
+            ({"annealing": {"returns": (0.0, 10.0)}}, ["annealing.returns = (0.0, 10.0)", "no value to anneal to"]),
             (
                 {"annealing": {"learning_rate": 1e-5, "gradient_steps": 100, "returns": (0.0, 10.0)}},
-                ["exactly one of annealing.gradient_steps = 100", "annealing.returns = (0.0, 10.0)"],
+                [
+                    "annealing.gradient_steps = 100 and annealing.returns = (0.0, 10.0) exclude",
+                    "0 or the second to null",
+                ],
             ),
         ],
     ),

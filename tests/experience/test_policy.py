@@ -86,6 +86,25 @@ def test_the_draws_resume():
     assert torch.equal(first.act(observation), second.act(observation))
 
 
+def test_a_network_may_keep_a_tensor_from_acting_and_learn_with_it():
+    class Keeper(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.grid = torch.nn.Parameter(torch.ones(2)), None
+
+        def forward(self, observation):
+            if self.grid is None:
+                self.grid = torch.ones(2)
+            return self.weight * self.grid * torch.ones(len(observation), 1)
+
+    network, observation = Keeper(), torch.zeros((1, 1, 1, 1), dtype=torch.uint8)
+    policy = EpsilonGreedyPolicy(network, 2, seed=0)
+    policy.epsilon = 0.0
+    policy.act(observation)
+    network(observation).sum().backward()
+    assert network.weight.grad.tolist() == [1.0, 1.0]
+
+
 def test_autograd_is_on_only_if_asked():
     seen = []
 

@@ -52,7 +52,6 @@ def test_shards_give_the_gradient_of_the_whole(shards, first, precision):
     ("shards", "first", "sizes"),
     [
         (1, "auto", [8]),
-        (1, 0.7, [8]),
         (2, "auto", [4, 4]),
         (2, 0.7, [6, 2]),
         (4, "auto", [2] * 4),

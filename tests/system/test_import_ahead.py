@@ -1,5 +1,6 @@
 """Processes that begin with their imports done."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,10 +31,29 @@ def tell(connection):
     connection.send("colorsys" in sys.modules)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are spawned there")
-def test_a_process_begins_with_what_the_helper_has_imported():
+def run_in(folder, **variables):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=HANG_SECONDS,
+        cwd=folder, capture_output=True, text=True, timeout=HANG_SECONDS,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **variables},
     )  # fmt: skip
-    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["False", "True"], "")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are spawned there")
+def test_a_process_begins_with_what_the_helper_has_imported(tmp_path):
+    assert run_in(tmp_path) == ["False", "True"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are spawned there")
+def test_the_helper_imports_nothing_from_the_working_directory(tmp_path):
+    (tmp_path / "colorsys.py").write_text("raise SystemExit('another program')")
+    assert run_in(tmp_path) == ["False", "True"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are spawned there")
+def test_without_a_place_for_the_helpers_socket_processes_are_spawned(tmp_path):
+    folder = tmp_path / ("long" * 30)  # a socket's path has 107 characters at most
+    folder.mkdir()
+    assert run_in(tmp_path, TMPDIR=str(folder)) == ["False", "False"]

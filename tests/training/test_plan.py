@@ -211,7 +211,9 @@ def test_a_gpu_that_is_asked_for_is_not_taken_for_a_replacement(monkeypatch):
         ("auto", 2, 0, {}, "auto"),
         ("auto", 1, -1, {}, "auto"),
         ("auto", 4, -1, {}, "auto"),
-        ("auto", 2, -1, {"update.first_shard": "auto"}, "auto"),
+        ("auto", 2, -2, {}, "auto"),  # actors play on both
+        ("auto", 2, -1, {"update.shards": 2, "update.first_shard": "auto"}, "auto"),
+        ("auto", 4, 0, {"update.shards": 2, "update.first_shard": 0.66}, "auto"),  # more cores than before
         (0.5, 2, -1, {}, 0.5),
     ],
 )

@@ -15,7 +15,8 @@ def test_fps_is_of_the_window_and_leaves_the_prefill_out():
     now = [100.0]
     dataset = fake_dataset(0)
     meter = SpeedMeter(StageTimer(), every_seconds=2.0, now=lambda: now[0])
-    fps = SpeedLogger(meter, dataset.generator, SimpleNamespace(epsilon=1.0))
+    policy = SimpleNamespace(epsilon=1.0, temperature=0.0)
+    fps = SpeedLogger(meter, dataset.generator, policy, SimpleNamespace(share=0.0))
     trainer, outputs = fake_trainer(), {"loss": torch.tensor([1.0])}
     fps.on_train_start(trainer, None)
     now[0], dataset.generator.env_steps = 110.0, 5000  # ten seconds of prefill

@@ -16,7 +16,7 @@ from rl_speed.training.ranks.group import Ranks
 
 
 class InputStandardisation(Callback):
-    """Measures the mean image once the replay is prefilled, and gives it to both networks, which are QNetworks.
+    """Measures the mean image once the replay is prefilled, and gives it to all networks, which are QNetworks.
 
     Args:
         replay: of this rank.

@@ -15,13 +15,15 @@ from rl_speed.training.statistics import EpisodeStatistics
 
 
 class Annealing(Callback):
-    """Leads step size, replay ratio, n-step return, epsilon and temperature from their first to their final values.
+    """Leads step size, replay ratio, n-step return and discount from their first to their final values.
 
     By gradient steps, or by returns: then the mean of the last 20 games decides, and nothing is ever led back. A
     schedule in gradient steps has to guess when a run will be good; seeds differ by a factor of two there. Near the
     goal smaller steps keep the policy from swinging, and fewer of them leave more time for the games that show it.
 
-    Everything is set before each batch: the optimizer of a resumed run comes back with the step size of its checkpoint.
+    Everything is set when the run starts, since the optimizer of a resumed one comes back with the step size of its
+    checkpoint, and before each batch: the step size holds for its own gradient steps, the others from the next draw on.
+    Epsilon and temperature follow in `EpsilonDecay`.
 
     Args:
         config: first and final values, and what leads; of this rank.
@@ -33,16 +35,29 @@ class Annealing(Callback):
         self._config, self._dataset, self._statistics = config, dataset, statistics
         self._share = 0.0  # of the way from the first to the final values
 
+    @property
+    def share(self) -> float:
+        """Of the way from the first to the final values, 0..1."""
+        return self._share
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A resumed run goes on where it was."""
+        self._set(pl_module)
+
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        """Sets what holds for the coming gradient steps."""
-        assert isinstance(pl_module, DQNModule)
-        final, update, replay = self._config.annealing, self._config.update, self._config.replay
+        """Looks how far the run is."""
+        final = self._config.annealing
         if final.gradient_steps:
             self._share = min(trainer.global_step / final.gradient_steps, 1.0)
         elif final.returns is not None and (recent := self._statistics.recent_average) is not None:
             low, high = final.returns
             reached = (recent - low) / (high - low)
             self._share = max(self._share, min(reached, 1.0))
+        self._set(pl_module)
+
+    def _set(self, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, DQNModule)
+        final, update, replay = self._config.annealing, self._config.update, self._config.replay
         pl_module.set_learning_rate(self.between(update.learning_rate, final.learning_rate))
         self._dataset.env_steps_per_gradient_step = self.between(
             update.env_steps_per_gradient_step, final.env_steps_per_gradient_step

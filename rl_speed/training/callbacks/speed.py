@@ -1,4 +1,4 @@
-"""Speed, loss and epsilon as curves over env steps."""
+"""Speed, loss and exploration as curves over env steps."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torchmetrics.wrappers import Running
 
 from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.training.callbacks.schedules import Annealing
 from rl_speed.training.logger import run_logger
 from rl_speed.training.speed import SpeedMeter
 
@@ -25,11 +26,14 @@ class SpeedLogger(Callback):
     Args:
         meter: measures.
         dataset: counts env steps.
-        policy: holds epsilon.
+        policy: holds epsilon and temperature.
+        annealing: how far it is.
     """
 
-    def __init__(self, meter: SpeedMeter, dataset: ExperienceDataset, policy: EpsilonGreedyPolicy) -> None:
-        self._meter, self._dataset, self._policy = meter, dataset, policy
+    def __init__(
+        self, meter: SpeedMeter, dataset: ExperienceDataset, policy: EpsilonGreedyPolicy, annealing: Annealing
+    ) -> None:
+        self._meter, self._dataset, self._policy, self._annealing = meter, dataset, policy, annealing
         # Read when this rank's window is over, and the loss is that of all ranks already.
         self._average_loss = Running(MeanMetric(sync_on_compute=False), window=LOSSES_IN_MEAN)
 
@@ -56,6 +60,8 @@ class SpeedLogger(Callback):
                 "loss": float(loss[-1]),
                 "avg_loss": float(self._average_loss.compute()),
                 "epsilon": self._policy.epsilon,
+                "temperature": self._policy.temperature,
+                "annealing": self._annealing.share,
                 "avg_fps": speed.env_steps_per_second,
                 "gradient_steps_per_second": speed.gradient_steps_per_second,
                 "cpu_percent": psutil.cpu_percent(),

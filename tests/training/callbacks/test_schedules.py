@@ -66,10 +66,13 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
         make_decay(config, dataset, policy, callback).on_train_batch_end()
         assert policy.epsilon == pytest.approx(0.1 * (40 - ratio) / 20)
         assert policy.temperature == pytest.approx(0.01 + 0.02 * (40 - ratio) / 20)
-    resumed = Annealing(config, fake_dataset(), make_statistics())
+    resumed_dataset = fake_dataset()
+    resumed = Annealing(config, resumed_dataset, make_statistics())
     resumed.load_state_dict(callback.state_dict())
-    resumed.on_train_batch_start(fake_trainer(), module)
+    optimizer.param_groups[0]["lr"] = 1.0
+    resumed.on_train_start(fake_trainer(), module)  # what is drawn for the first batch is right already
     assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
+    assert resumed_dataset.ahead == pytest.approx((3, 0.99))
 
 
 def test_a_resumed_run_explores_as_its_env_steps_say(tiny_config):
