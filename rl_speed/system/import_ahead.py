@@ -27,8 +27,8 @@ def import_ahead(module: str) -> None:
     from multiprocessing import forkserver
 
     multiprocessing.set_forkserver_preload([module])
-    here = os.getcwd()
     with suppress(OSError):
+        here = os.getcwd()
         # It looks for the module in its working directory first, and there may be another rl_speed in this one. What is
         # forked from it goes back to where this process was started.
         os.chdir(Path(__file__).parents[2])
