@@ -97,7 +97,8 @@ def train(
     import threading
 
     max_seconds = None if max_time is None else _max_seconds(max_time)
-    if context.obj is not None and _may_start_actors(config, set_ or [], resume):  # `main` called: no other program's
+    is_own_program = context.obj is not None  # `main` was called
+    if is_own_program and _may_start_actors(config, set_ or [], resume):
         from rl_speed.system.import_ahead import import_ahead
 
         import_ahead("rl_speed.experience.generators.actor_process")

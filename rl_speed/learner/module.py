@@ -81,7 +81,7 @@ class DQNModule(pl.LightningModule):
         target, online = self.target_network, self.online_network
         if not self._config.double:
             return target(next_observation), None
-        if isinstance(target, QNetwork) and isinstance(online, QNetwork) and online.fused:
+        if isinstance(target, QNetwork) and isinstance(online, QNetwork):
             return value_of_both(target, online, next_observation)
         return target(next_observation), online(next_observation)
 

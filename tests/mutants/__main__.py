@@ -41,6 +41,11 @@ class Mutant:
     tests: str
 
 
+def read_catalogue() -> list[Mutant]:
+    """All mistakes."""
+    return [Mutant(**entry) for entry in yaml.safe_load(CATALOGUE.read_text())]
+
+
 def copy_program(target: Path) -> None:
     """What the tests read, without the results of earlier work."""
     for name in COPIED:
@@ -99,8 +104,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="mutants in whose name or file this regular expression is found")
     only = parser.parse_args().only
-    every = [Mutant(**entry) for entry in yaml.safe_load(CATALOGUE.read_text())]
-    mutants = [mutant for mutant in every if re.search(only, f"{mutant.name} {mutant.file}")]
+    mutants = [mutant for mutant in read_catalogue() if re.search(only, f"{mutant.name} {mutant.file}")]
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="rl_speed_mutants_") as name:
         directory = Path(name)
