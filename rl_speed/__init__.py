@@ -22,7 +22,12 @@ __all__ = ["Result", "evaluate", "load", "play", "train"]
 def __getattr__(name: str) -> Any:
     # Torch and Lightning take seconds to import; `import rl_speed` alone does not need them.
     if name in __all__:
-        return getattr(import_module("rl_speed.api"), name)
+        try:
+            return getattr(import_module("rl_speed.api"), name)
+        except ModuleNotFoundError as error:
+            if error.name != "rl_speed.api":
+                raise
+            raise ImportError(f"rl_speed.{name}: the emulator alone is installed; `pip install rl-speed`") from None
     raise AttributeError(f"module 'rl_speed' has no attribute {name!r}")
 
 

@@ -215,6 +215,7 @@ def doctor(
 
 def _machine_facts() -> list[tuple[str, str]]:
     """What there is, by name, as text."""
+    from rl_speed.emulator.compiler import describe_cache
     from rl_speed.emulator.games import game_names
     from rl_speed.emulator.nvidia import nvrtc_version
     from rl_speed.system.compiler import CompilerMissingError, find_compiler
@@ -236,6 +237,7 @@ def _machine_facts() -> list[tuple[str, str]]:
         ("shared memory", "no folder of its own" if shared is None else f"{shared / 1e9:.2f} GB free"),
         ("GPU", ", ".join(here["gpus"]) if has_cuda() else "none that works with this torch"),
         ("C++ compiler", compiler),
+        ("compiled games", describe_cache()),
         ("NVRTC", nvrtc_version() or "none (`pip install 'rl-speed[cuda]'`; for envs.backend = cuda)"),
         ("Ray", version_of("ray") or "none (`pip install 'rl-speed[ray]'`; for players and learners in a cluster)"),
         ("games", f"{len(game_names())} of ale-py's can be played"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,11 @@ MAX_CONSOLES = 65_536
 
 
 def state_fingerprint(game: Game, settings: ConsoleSettings) -> UInt8Array:
-    """What a saved state depends on, uint8 [32]: the game, its settings, and how a console lies in memory."""
+    """What a saved state depends on, uint8 [32]: the game, its settings, and how a console lies in memory.
+
+    Settings that say when a game ends and starts, and what is drawn for those who look, may differ.
+    """
+    settings = replace(settings, reset_mode="same_step", draw_all=False, cache_starts=True, max_frames=1)
     layout = source_texts()["console.h"] + source_texts()["observe.h"] + game.rule_source()
     digest = hashlib.sha256(f"{game.name}\0{settings}\0{layout}".encode()).digest()
     return np.frombuffer(digest, dtype=np.uint8)

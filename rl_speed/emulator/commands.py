@@ -24,7 +24,7 @@ MAX_ENVS = 65_536
 Device = Literal["cpu", "cuda"]
 
 emulator_app = typer.Typer(
-    help="The project's own Atari 2600: compare it with ale-py, and measure it.", no_args_is_help=True
+    help="The project's own Atari 2600: compare it with ale-py, measure it, compile games ahead.", no_args_is_help=True
 )
 
 
@@ -55,6 +55,7 @@ def verify(
     interpret: Annotated[bool, typer.Option("--interpret", help="Without the recompiled ROM.")] = False,
     mode: Annotated[int | None, typer.Option(help="The game's mode; the default one if not given.")] = None,
     difficulty: Annotated[int, typer.Option(min=0, max=3, help="1: left switch at A, 2: right, 3: both.")] = 0,
+    variants: Annotated[bool, typer.Option("--variants", help="Every mode in every difficulty, interpreted.")] = False,
     device: Annotated[
         Device, typer.Option(help="cuda: compare many consoles on the GPU with those on the CPU.")
     ] = "cpu",
@@ -74,6 +75,8 @@ def verify(
         raise UserError("emulator verify: give either a game or --all.")
     find_compiler()
     names = game_names() if all_ else [find_game(game or "").name]
+    if variants and (sticky or full_actions or mode is not None or difficulty or device == "cuda"):
+        raise UserError("--variants takes every mode and difficulty as it is: leave out the options for one of them.")
     if device == "cuda":
         if sticky or full_actions or interpret or mode is not None or difficulty:
             raise UserError("--device cuda compares the usual game only: leave out the options for another.")
@@ -81,8 +84,30 @@ def verify(
         return
     arguments = (frames, seed, sticky, full_actions, not interpret, mode, difficulty)
     with ProcessPoolExecutor(min(usable_cores().count, len(names))) as pool:
-        futures = [pool.submit(comparison.verify, name, *arguments) for name in names]
+        if variants:
+            futures = [pool.submit(comparison.verify_variants, name, frames, seed) for name in names]
+        else:
+            futures = [pool.submit(comparison.verify, name, *arguments) for name in names]
         _report(future.result() for future in futures)
+
+
+@emulator_app.command()
+def warm(
+    game: Annotated[list[str] | None, typer.Argument(help="Games, such as pong.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every game: minutes, and some MB of the cache.")] = False,
+) -> None:
+    """Compile games ahead, so that their first start does not wait for the compiler."""
+    from rl_speed.emulator.compiler import describe_cache
+    from rl_speed.emulator.games import find_game, game_names
+    from rl_speed.emulator.libraries import warm as compile_ahead
+    from rl_speed.system.cores import usable_cores
+
+    if all_ == bool(game):
+        raise UserError("emulator warm: give either games or --all.")
+    games = [find_game(name) for name in (game_names() if all_ else game or [])]
+    for done, ready in enumerate(compile_ahead(games, usable_cores().count), 1):
+        typer.echo(f"{ready.name} is ready ({done} of {len(games)})")
+    typer.echo(describe_cache())
 
 
 def _counts(text: str) -> list[int]:

@@ -13,10 +13,14 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from rl_speed.system import folders
 from rl_speed.system.compiler import CompilerMissingError, compiler_version, find_compiler
@@ -39,6 +43,9 @@ FLAGS = (
     "-fno-strict-aliasing",
     "-march=native",
 )
+# All games, interpreted and as blocks, take a tenth of it; more is left over by other versions and compilers.
+CACHE_BYTES = 500_000_000
+SAFE_SECONDS = 24 * 3600.0
 LOOK_SECONDS = 0.2  # between two looks at whether the run has to end
 
 _LOGGER = logging.getLogger(__name__)
@@ -100,13 +107,65 @@ def library_path(
         defines: macros.
         extra_flags: for the compiler, after the usual ones.
         main: the file of source/ that is compiled.
-        subject: what is compiled, for the line in the log.
+        subject: what is compiled, for the line that says so.
         ending: when compiling has to end unfinished; by default never.
 
     Raises:
         EndedBeforeStartError: it had to end unfinished.
         EmulatorUnavailableError: there is no C++ compiler that can compile it, or the cache cannot be written.
     """
+    command, flags, library = _recipe(generated, defines, extra_flags, main)
+    if os.path.exists(library):
+        mark_used(library)
+        return library
+    ending = ending or Ending()
+    with _alone(library, ending):
+        if not os.path.exists(library):
+            _announce(f"compiling {subject}; this is kept in {cache_folder()}")
+            _compile(command, flags, generated, main, library, ending)
+            trim_cache(library)
+    return library
+
+
+@contextmanager
+def _alone(library: Path, ending: Ending) -> Iterator[None]:
+    """Whoever wants the same library meanwhile waits for it, in other processes too."""
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(library.with_suffix(".lock"))
+        while True:
+            try:
+                lock.acquire(timeout=LOOK_SECONDS)
+                break
+            except Timeout:
+                if ending.reason is not None:
+                    raise EndedBeforeStartError(ending.reason, "its emulator was compiled") from None
+    except OSError as error:
+        raise unwritable_cache(error) from error
+    try:
+        yield
+    finally:
+        # Who still waits for the file that is deleted here finds the library made.
+        with suppress(OSError):
+            os.unlink(lock.lock_file)
+        lock.release()
+
+
+def cached_library(
+    generated: Mapping[str, str], defines: Mapping[str, int], extra_flags: tuple[str, ...] = ()
+) -> Path | None:
+    """The same if it was compiled before; else None."""
+    library = _recipe(generated, defines, extra_flags, "batch.cpp")[2]
+    if not os.path.exists(library):
+        return None
+    mark_used(library)
+    return library
+
+
+def _recipe(
+    generated: Mapping[str, str], defines: Mapping[str, int], extra_flags: tuple[str, ...], main: str
+) -> tuple[tuple[str, ...], list[str], Path]:
+    """The compiler's command, its flags, and the library's place."""
     try:
         command = find_compiler()
     except CompilerMissingError as error:
@@ -127,11 +186,63 @@ def library_path(
         if name == main or not name.endswith((".cpp", ".cu")) or f'"{name}"' in texts.get(main, ""):
             parts += [name, text]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    library = cache_folder() / f"{digest}.so"
-    if not os.path.exists(library):
-        _LOGGER.info("compiling %s; this is kept in %s", subject, cache_folder())
-        _compile(command, flags, generated, main, library, ending or Ending())
-    return library
+    return command, flags, cache_folder() / f"{digest}.so"
+
+
+def _announce(text: str) -> None:
+    """One line for whoever waits: in the log or, in a program that has none, on standard error."""
+    if _LOGGER.hasHandlers():
+        _LOGGER.info(text)
+    else:
+        print(f"rl_speed: {text}", file=sys.stderr, flush=True)
+
+
+def mark_used(library: Path) -> None:
+    """It was used now, so it is not the first to leave the cache."""
+    # Another user's cache may be read-only: then it is not ours to tidy either.
+    with suppress(OSError):
+        os.utime(library)
+
+
+def describe_cache() -> str:
+    """What the cache holds, as a part of a sentence."""
+    try:
+        folder = cache_folder()
+    except EmulatorUnavailableError as error:
+        return str(error)
+    sizes = [size for _, size, _ in _cached_files()]
+    return f"{len(sizes)} files, {sum(sizes) / 1e6:.0f} of at most {CACHE_BYTES / 1e6:.0f} MB, in {folder}"
+
+
+def _cached_files() -> list[tuple[float, int, Path]]:
+    """(time of last use, bytes, path) of what is kept."""
+    files = []
+    try:
+        paths = list(cache_folder().iterdir())
+    except OSError:
+        return []
+    for path in paths:
+        with suppress(OSError):
+            status = path.stat()
+            if path.suffix in (".so", ".npy"):
+                files.append((status.st_mtime, status.st_size, path))
+    return files
+
+
+def trim_cache(newest: Path, most_bytes: int = CACHE_BYTES) -> None:
+    """Deletes what was not used for longest, until no more than so many bytes are left.
+
+    Never the newest library, and nothing that was used within a day: a process may be about to load it.
+    """
+    files = sorted(_cached_files())
+    size = sum(size for _, size, _ in files)
+    for used, bytes_, path in files:
+        if size <= most_bytes or used > time.time() - SAFE_SECONDS:
+            return
+        if path != newest:
+            with suppress(OSError):
+                path.unlink()
+                size -= bytes_
 
 
 def _run(arguments: list[str], ending: Ending) -> str | None:

@@ -3,125 +3,69 @@
 from __future__ import annotations
 
 import ctypes
+import logging
+import math
 import os
-import tempfile
+import threading
 import weakref
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import psutil
 
+from rl_speed.emulator.buffers import ArrayPool
 from rl_speed.emulator.checks import check_count, check_seeds, check_state, state_fingerprint
-from rl_speed.emulator.compiler import library_path, load_library, unwritable_cache
-from rl_speed.emulator.games import Game, action_number, read_rom
-from rl_speed.emulator.instructions import interpreter
-from rl_speed.emulator.recompiler import BANKS, blocks
-from rl_speed.emulator.settings import SCREEN_COLUMNS, ConsoleSettings, CSettings, c_settings
-from rl_speed.system.arrays import Int64Array, UInt8Array
+from rl_speed.emulator.compiler import load_library
+from rl_speed.emulator.games import Game, read_rom
+from rl_speed.emulator.libraries import Upgrade, interpreter_library, kept_recompiled_library, recompiled_library
+from rl_speed.emulator.records import RESULTS, ConsoleReadout, Step, as_step
+from rl_speed.emulator.settings import CHANNELS, SCREEN_COLUMNS, ConsoleSettings, CSettings, c_settings
+from rl_speed.system.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import UserError
 
+_LOGGER = logging.getLogger(__name__)
 _MAX_ROWS = 250
-_COVERAGE_FRAMES = 4000
+_SEED, _RESET, _STEP, _SHOW = 2, 1, 0, 3  # operations of source/batch.cpp
 
 
-@dataclass
-class Step:
-    """What a step gives, one entry per console.
+class _Order(ctypes.Structure):
+    """Order of source/batch.cpp."""
 
-    Attributes:
-        observation: [N, H, W] uint8; after an end, the next game's first.
-        final_observation: [N, H, W] uint8; of the game that ended, where one did. The next step writes to it.
-        reward: [N] int64, unclipped.
-        lives: [N] int64.
-        terminated, truncated: [N] bool.
-    """
-
-    observation: UInt8Array
-    final_observation: UInt8Array
-    reward: Int64Array
-    lives: Int64Array
-    terminated: np.ndarray[Any, np.dtype[np.bool_]] = field(repr=False)
-    truncated: np.ndarray[Any, np.dtype[np.bool_]] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class ConsoleReadout:
-    """What can be read from one console between two frames.
-
-    Attributes:
-        ram: [128] uint8.
-        screen: [height, 160] uint8 palette values.
-        reward: of the last frame.
-        lives: as ale-py counts them.
-        is_over: the game is over.
-        frame, episode_frame: frames since loading, and since the last reset.
-        registers: of the processor, and where the frame stands.
-    """
-
-    ram: UInt8Array
-    screen: UInt8Array
-    reward: int
-    lives: int
-    is_over: bool
-    frame: int
-    episode_frame: int
-    registers: dict[str, int]
-
-
-def find_blocks(game: Game, rom_path: Path | None = None, ending: Ending | None = None) -> str:
-    """The game's ROM as compiled blocks: blocks.inc.
-
-    Which bytes of the ROM are code shows when it is played on the interpreter for a while: once, and kept in the cache.
-
-    Args:
-        game: the game.
-        rom_path, ending: see Consoles.
-
-    Raises:
-        UserError: there is no compiler, or the cache cannot be written.
-    """
-    rom = read_rom(game, rom_path)
-    consoles = Consoles(game, rom_path=rom_path, recompile=False, ending=ending)
-    try:
-        # Games whose rules and facts are alike share a library, but not their code.
-        path = consoles.library_path.with_suffix(f".{game.facts['md5']}.npy")
-        try:
-            coverage = np.load(path)
-        except (OSError, ValueError):
-            coverage = _record_coverage(game, consoles)
-            try:
-                with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
-                    np.save(file, coverage)
-                os.replace(file.name, path)
-            except OSError as error:
-                raise unwritable_cache(error) from error
-    finally:
-        consoles.close()
-    return blocks(game.facts["cart"], rom, coverage)
-
-
-def _record_coverage(game: Game, consoles: Consoles) -> UInt8Array:
-    """The places of the ROM that ran as code while random actions were played; see `recompiler.blocks`."""
-    coverage = np.zeros(BANKS << 16, dtype=np.uint8)
-    consoles._library.emulator_coverage(consoles._batch, _pointer(coverage))
-    consoles.load()
-    actions = [action_number(name) for name in game.minimal_actions]
-    for action in np.random.default_rng(0).choice(np.array(actions), _COVERAGE_FRAMES):
-        consoles.act(int(action))
-        if consoles.is_over():
-            consoles.reset_game()
-    return coverage
+    _fields_ = [
+        ("operation", ctypes.c_int),
+        ("unused", ctypes.c_int),
+        *((name, ctypes.c_void_p) for name in ("actions", "paddle_steps", "seeds")),
+        *((name, ctypes.c_void_p) for name in ("observation", "final_observation", "results")),
+    ]
 
 
 def _pointer(array: np.ndarray[Any, Any]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _close(library: ctypes.CDLL, handle: ctypes.c_void_p, *arrays: object) -> None:
-    library.emulator_close(handle)
+def _load(path: Path) -> ctypes.CDLL:
+    library = load_library(path)
+    library.emulator_open.restype = ctypes.c_void_p
+    return library
+
+
+def _close(library: ctypes.CDLL, handle: ctypes.c_void_p, lock: threading.RLock, pid: int, *arrays: object) -> None:
+    # A process that was forked has a copy of the memory, and none of the threads.
+    if os.getpid() == pid:
+        with lock:
+            library.emulator_close(handle)
+
+
+def _pointer_or_null(array: np.ndarray[Any, Any] | None) -> ctypes.c_void_p | None:
+    return None if array is None else _pointer(array)
+
+
+def _address(array: np.ndarray[Any, Any] | None) -> int | None:
+    return None if array is None else int(array.ctypes.data)
 
 
 class Consoles:
@@ -136,10 +80,11 @@ class Consoles:
         settings: how it is played.
         threads: that step them.
         rom: bytes to run instead of the game's own, for tests.
-        recompile: run the ROM as compiled blocks where they are known.
+        recompile: run the game's own ROM as compiled blocks; "later": interpret it until they are compiled.
         rom_path: file of the game's own ROM, instead of the one in ale_py.
         extra_flags: for the compiler, for tests.
         ending: when compiling has to end unfinished; by default never.
+        first_core: of the first thread, the next one has the next core; -1: as the system likes.
 
     Raises:
         EndedBeforeStartError: it had to end unfinished.
@@ -153,45 +98,50 @@ class Consoles:
         settings: ConsoleSettings | None = None,
         threads: int = 1,
         rom: bytes | None = None,
-        recompile: bool = True,
+        recompile: bool | Literal["later"] = True,
         rom_path: Path | None = None,
         extra_flags: tuple[str, ...] = (),
         ending: Ending | None = None,
+        first_core: int = -1,
     ) -> None:
         check_count(num_consoles)
         self.game = game
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()
         settings_in_c, self.action_names = c_settings(game, self.settings)
-        self._rows = settings_in_c.rows
         own_rom = rom is None
         rom = read_rom(game, rom_path) if rom is None else rom
         if len(rom) != game.facts["size"]:
             raise UserError(f"rom: {game.name} has {game.facts['size']:,} bytes, not {len(rom):,}.")
-        generated = {"interpreter.inc": interpreter(), "rule.inc": game.rule_source()}
-        defines = game.defines()
-        if not own_rom:
-            # ale-py knows the switches at power-on by the ROM's checksum, not by its name.
-            defines = {**defines, "POWER_ON_DIFFICULTY": 0}
-        subject = f"an interpreter that finds the code of {game.name}"
-        if recompile and own_rom:
-            subject = f"the emulator for {game.name}"
-            generated["blocks.inc"] = find_blocks(game, rom_path, ending)
-            defines = {**defines, "BLOCKS": 1}
-        self.library_path = library_path(generated, defines, extra_flags, subject=subject, ending=ending)
-        self._library = load_library(self.library_path)
-        self._library.emulator_open.restype = ctypes.c_void_p
         settings_in_c.cache_starts &= int(own_rom)
         self._fingerprint = state_fingerprint(game, self.settings)
+        library = kept_recompiled_library(game, rom_path) if own_rom and recompile == "later" else None
+        self._upgrade: Upgrade | None = None
+        if own_rom and recompile is True:
+            library = recompiled_library(game, rom_path, extra_flags, ending)
+        elif library is None:
+            library = interpreter_library(game, own_rom, extra_flags, ending)
+            if own_rom and recompile == "later":
+                self._upgrade = Upgrade.of(game, rom_path)
+                self._leave = weakref.finalize(self, self._upgrade.leave)
+        self._library = _load(library)
+        self._lock, self._pid = threading.RLock(), os.getpid()  # closing waits for a call in another thread
         self._allocate(settings_in_c.noop_max if settings_in_c.cache_starts else 0)
-        self._open(rom, settings_in_c, max(1, min(threads, num_consoles)))
+        self._opening = (rom, settings_in_c, max(1, min(threads, num_consoles)), first_core)
+        self._handle, self._finalizer = self._open(self._library)
 
     def _allocate(self, starts: int) -> None:
         sizes = (ctypes.c_int * 8)()
         self._library.emulator_sizes(sizes)
         assert sizes[4] == ctypes.sizeof(CSettings), "Settings differ between consoles.py and source/observe.h"
         n = self.num_consoles
-        needed = n * (sizes[0] + sizes[1] + 3 * sizes[2] + sizes[3]) + starts * 3 * sizes[2]
+        channels = CHANNELS[self.settings.observation]
+        shape = self.settings.observation_shape
+        stacked = math.prod(shape) if self.settings.frame_stack > 1 else 0
+        planes = channels * sizes[2]
+        # Three observations: the last one, the caller's, and that of games that ended.
+        needed = n * (sizes[0] + sizes[1] + 2 * sizes[2] + planes + sizes[3] + stacked + 3 * math.prod(shape))
+        needed += starts * (2 * sizes[2] + planes)
         free = psutil.virtual_memory().available
         if needed > free:
             raise UserError(
@@ -202,38 +152,97 @@ class Consoles:
             "console": np.zeros((n, sizes[0]), dtype=np.uint8),
             "generators": np.zeros((n, sizes[1]), dtype=np.uint8),
             "pictures": np.zeros((n, 2 * sizes[2]), dtype=np.uint8),
-            "grey": np.zeros((n, sizes[2]), dtype=np.uint8),
+            "planes": np.zeros((n, planes), dtype=np.uint8),
             "episode": np.zeros((n, sizes[3]), dtype=np.uint8),
         }
-        shape = (n, self._rows, self.settings.image_width)
-        self._observation = np.zeros(shape, dtype=np.uint8)
-        self._final = np.zeros(shape, dtype=np.uint8)
-        self._results = np.zeros((n, 4), dtype=np.int32)
+        if stacked:
+            self.state["stack"] = np.zeros((n, stacked), dtype=np.uint8)
+        self._observations = ArrayPool((n, *shape))
+        self._final = np.zeros((n, *shape), dtype=np.uint8)
         self._actions = np.zeros(n, dtype=np.int32)
+        self._paddle_steps = np.zeros(n, dtype=np.int32)
+        # What the consoles write to; one place, which the threads' end is tied to.
+        self._written: list[np.ndarray[Any, Any] | None] = []
         self._ram = np.zeros(128, dtype=np.uint8)
         self._picture = np.zeros(_MAX_ROWS * SCREEN_COLUMNS, dtype=np.uint8)
         self._numbers = np.zeros(16, dtype=np.int32)
 
-    def _open(self, rom: bytes, settings: CSettings, threads: int) -> None:
+    def _open(self, library: ctypes.CDLL) -> tuple[ctypes.c_void_p, weakref.finalize[..., Consoles]]:
+        rom, settings, threads, first_core = self._opening
         buffer = (ctypes.c_ubyte * len(rom)).from_buffer_copy(rom)
-        arrays = [_pointer(self.state[name]) for name in ("console", "generators", "pictures", "grey", "episode")]
-        handle = self._library.emulator_open(
-            self.num_consoles, threads, buffer, len(rom), ctypes.byref(settings), *arrays
+        names = ("console", "generators", "pictures", "planes", "episode", "stack")
+        arrays = [ctypes.c_void_p(_address(self.state.get(name))) for name in names]
+        handle = library.emulator_open(
+            self.num_consoles, threads, first_core, buffer, len(rom), ctypes.byref(settings), *arrays
         )
         if not handle:
             raise UserError(f"envs.threads: {threads} threads cannot be started here; give fewer.")
-        self._handle = ctypes.c_void_p(handle)
+        pointer = ctypes.c_void_p(handle)
         # The arrays must live as long as the threads that write to them.
-        self._finalizer = weakref.finalize(
-            self, _close, self._library, self._handle, self.state, self._observation, self._final, self._results,
-            self._actions,
+        finalizer = weakref.finalize(
+            self, _close, library, pointer, self._lock, self._pid, self.state, self._final, self._written,
+            self._actions, self._paddle_steps,
         )  # fmt: skip
+        return pointer, finalizer
+
+    def upgrade(self, wait: bool = False) -> bool:
+        """Goes over to the compiled blocks if they are ready; never while a step is not received yet.
+
+        Args:
+            wait: for the compiler.
+
+        Returns:
+            Whether the blocks run now.
+        """
+        if self._upgrade is None:
+            return True
+        if wait:
+            self._upgrade.wait()
+        if self._upgrade.ready is None or self.outstanding:
+            return False
+        # All that a console is lies in `state`, and its layout does not depend on the blocks.
+        old = self._finalizer
+        try:
+            library = _load(self._upgrade.ready)
+            self._handle, self._finalizer = self._open(library)
+        except UserError as error:
+            _LOGGER.warning("%s goes on with the interpreter: %s", self.game.name, error)
+        else:
+            old()
+            self._library = library
+        self._leave()
+        self._upgrade = None
+        return True
+
+    @property
+    def can_upgrade(self) -> bool:
+        """Whether compiled blocks are ready that do not run yet."""
+        return self._upgrade is not None and self._upgrade.ready is not None
 
     @property
     def _batch(self) -> ctypes.c_void_p:
         if not self._finalizer.alive:
             raise RuntimeError("the consoles are closed")
+        if os.getpid() != self._pid:
+            raise UserError("envs: they were made before this process was forked; make them in the process that plays")
         return self._handle
+
+    def _call(self, function: str, *arguments: Any) -> int:
+        """A function of source/batch.cpp."""
+        batch = self._batch
+        with self._lock:
+            result: int = getattr(self._library, function)(batch, *arguments)
+        return result
+
+    @property
+    def outstanding(self) -> int:
+        """Consoles that play, or have played and were not received."""
+        return self._call("batch_outstanding")
+
+    def drop(self) -> None:
+        """Waits for what plays, and forgets it."""
+        if self.outstanding:
+            self._collect(self.num_consoles)
 
     def _place(self, index: int) -> int:
         if not 0 <= index < self.num_consoles:
@@ -242,7 +251,7 @@ class Consoles:
 
     # --- as an agent sees them ---
 
-    def seed(self, seeds: Int64Array, mask: np.ndarray[Any, Any] | None = None) -> Step:
+    def seed(self, seeds: Int64Array, mask: BoolArray | None = None) -> Step:
         """Loads the ROM anew and starts a game, in the consoles of the mask or in all.
 
         Args:
@@ -250,99 +259,162 @@ class Consoles:
             mask: [N] bool.
         """
         check_seeds(seeds, self.num_consoles)
-        seeds32 = np.ascontiguousarray(seeds, dtype=np.uint32)
-        flags = None if mask is None else np.ascontiguousarray(np.broadcast_to(mask, self.num_consoles), dtype=np.uint8)
-        self._library.batch_seed(
-            self._batch,
-            _pointer(seeds32),
-            None if flags is None else _pointer(flags),
-            _pointer(self._observation),
-            _pointer(self._results),
-        )
-        return self._step()
+        return self._start(_SEED, mask, np.ascontiguousarray(seeds, dtype=np.uint32))
 
-    def send(self, actions: Int64Array) -> None:
+    def reset(self, mask: BoolArray | None = None) -> Step:
+        """Starts a new game with the random numbers going on, in the consoles of the mask ([N] bool) or in all."""
+        return self._start(_RESET, mask)
+
+    def show(self) -> Step:
+        """The observation, lives and frame numbers as they are, e.g. after `restore`; no reward and no end."""
+        return self._start(_SHOW, None)
+
+    def _start(self, operation: int, mask: BoolArray | None, seeds: np.ndarray[Any, Any] | None = None) -> Step:
+        self.drop()
+        self.upgrade()
+        observation, results = self._observations.take(), self._new_results()
+        parts: list[tuple[int, Int32Array | None]] = [(operation, None)]
+        if mask is not None:
+            chosen = np.broadcast_to(np.asarray(mask, dtype=np.bool_), self.num_consoles)
+            parts = [
+                (kind, np.flatnonzero(part).astype(np.int32)) for kind, part in ((operation, chosen), (_SHOW, ~chosen))
+            ]
+        for kind, consoles in parts:
+            order = self._order(kind, observation, results)
+            order.seeds = _address(seeds)
+            self._run(order, consoles)
+        return as_step(observation, self._final, results)
+
+    def _new_results(self) -> Int32Array:
+        return np.empty((self.num_consoles, RESULTS), dtype=np.int32)
+
+    def _order(self, operation: int, observation: UInt8Array | None, results: Int32Array) -> _Order:
+        self._written[:] = [observation, results]
+        outputs = (_address(observation), _address(self._final), _address(results))
+        return _Order(operation, 0, _address(self._actions), None, None, *outputs)
+
+    def _run(self, order: _Order, consoles: Int32Array | None = None) -> None:
+        """Has some consoles or all obey, and waits; the caller's thread works meanwhile."""
+        count = self.num_consoles if consoles is None else len(consoles)
+        self._call("batch_run", ctypes.byref(order), _pointer_or_null(consoles), count)
+
+    def _collect(self, count: int, consoles: Int32Array | None = None) -> int:
+        return self._call("batch_collect", count, _pointer_or_null(consoles))
+
+    def send(self, actions: Int64Array, paddle_steps: Int32Array | None = None) -> None:
         """Starts a step and returns; the consoles run on threads of their own until `recv`.
 
         Args:
             actions: [N] indices into `action_names`.
+            paddle_steps: [N], by how much they turn a paddle; None for the usual 23,000.
         """
-        self._take(actions)
-        self._library.batch_send(
-            self._batch,
-            _pointer(self._actions),
-            _pointer(self._observation),
-            _pointer(self._final),
-            _pointer(self._results),
-        )
+        order = self._step_order(actions, paddle_steps)
+        self._call("batch_give", ctypes.byref(order), None, self.num_consoles)
+
+    def _step_order(self, actions: Int64Array, paddle_steps: Int32Array | None, seen: bool = True) -> _Order:
+        self._check(actions)
+        self.drop()
+        self.upgrade()
+        self._take(slice(None), actions, paddle_steps)
+        order = self._order(_STEP, self._observations.take() if seen else None, self._new_results())
+        order.paddle_steps = None if paddle_steps is None else _address(self._paddle_steps)
+        return order
 
     def recv(self) -> Step:
-        """Waits for the step that `send` started. The arrays are copies, but for `final_observation`."""
-        self._library.batch_wait(self._batch)
-        return self._step()
+        """Waits for the step that `send` started. The arrays are the caller's, but for `final_observation`."""
+        self._collect(self.num_consoles)
+        return self._received()
 
-    def step(self, actions: Int64Array) -> Step:
-        """`send`, then `recv`."""
-        self.send(actions)
-        return self.recv()
+    def _received(self) -> Step:
+        observation, results = self._written
+        assert observation is not None
+        assert results is not None
+        return as_step(observation, self._final, results)
+
+    def step(self, actions: Int64Array, paddle_steps: Int32Array | None = None) -> Step:
+        """`send` and `recv` in one, with the caller's thread at work too."""
+        self._run(self._step_order(actions, paddle_steps))
+        return self._received()
 
     def step_unseen(self, actions: Int64Array) -> None:
         """A step without observations, for which nothing is drawn. Observations are right again after `seed`."""
-        self._take(actions)
-        self._library.batch_send(self._batch, _pointer(self._actions), None, None, _pointer(self._results))
-        self._library.batch_wait(self._batch)
+        self._run(self._step_order(actions, None, seen=False))
 
-    def _take(self, actions: Int64Array) -> None:
+    def _check(self, actions: Int64Array) -> None:
         if actions.min() < 0 or actions.max() >= len(self.action_names):
             raise UserError(f"actions: {actions.tolist()} must be indices from 0 to {len(self.action_names) - 1}.")
-        np.copyto(self._actions, actions, casting="unsafe")
 
-    def _step(self) -> Step:
-        results = self._results.astype(np.int64)
-        return Step(
-            self._observation.copy(),
-            self._final,
-            results[:, 0],
-            results[:, 1],
-            results[:, 2].astype(np.bool_),
-            results[:, 3].astype(np.bool_),
-        )
+    def _take(self, consoles: Any, actions: Int64Array, paddle_steps: Int32Array | None) -> None:
+        self._actions[consoles] = actions
+        if paddle_steps is not None:
+            self._paddle_steps[consoles] = paddle_steps
+
+    # --- some at a time: each is ready when it is ready ---
+
+    def send_some(self, consoles: Int32Array, actions: Int64Array, paddle_steps: Int32Array | None = None) -> None:
+        """Starts a step of some consoles, none of which is still to be received.
+
+        Args:
+            consoles: [M] their numbers.
+            actions, paddle_steps: [M], see `send`.
+        """
+        self._check(actions)
+        indices = np.ascontiguousarray(consoles, dtype=np.int32)
+        self._take(indices, actions, paddle_steps)
+        order = self._order(_STEP, *self._some)
+        order.paddle_steps = None if paddle_steps is None else _address(self._paddle_steps)
+        self._call("batch_give", ctypes.byref(order), _pointer(indices), len(indices))
+
+    def recv_some(self, count: int) -> tuple[Int32Array, Step]:
+        """Waits for the next `count` consoles to be ready, or all that play; their numbers, and the step of all N.
+
+        The rows of the others are of no use. The next step of a console writes to its row.
+        """
+        consoles = np.empty(count, dtype=np.int32)
+        received = self._collect(count, consoles)
+        observation, results = self._some
+        return consoles[:received], as_step(observation, self._final, results)
+
+    @cached_property
+    def _some(self) -> tuple[UInt8Array, Int32Array]:
+        # The same memory every time: consoles that are not ready yet go on writing to it.
+        return self._observations.take(), self._new_results()
 
     # --- frame by frame, exactly drawn ---
 
     def load(self, index: int = 0, seed: int = 0) -> None:
         """Loads the ROM into a console, as ale-py's loadROM does."""
-        self._library.console_load(self._batch, self._place(index), ctypes.c_uint32(seed))
+        self._call("console_load", self._place(index), ctypes.c_uint32(seed))
 
     def reset_game(self, index: int = 0) -> None:
         """Starts a new episode, as ale-py's reset_game does."""
-        self._library.console_reset(self._batch, self._place(index))
+        self._call("console_reset", self._place(index))
 
     def act(self, action: int, index: int = 0) -> int:
         """Plays one frame and returns its reward, as ale-py's act does. `action` is ale-py's number."""
-        return int(self._library.console_act(self._batch, self._place(index), action))
+        return int(self._call("console_act", self._place(index), action))
 
     def is_over(self, index: int = 0) -> bool:
         """True if a console's game is over, so that it plays no more frames until it is reset."""
-        return bool(self._library.console_is_over(self._batch, self._place(index)))
+        return bool(self._call("console_is_over", self._place(index)))
 
     def choose(self, mode: int, difficulty: int, index: int = 0) -> None:
         """Sets the mode and the difficulty from the next reset on."""
-        self._library.console_choose(self._batch, self._place(index), mode, difficulty)
+        self._call("console_choose", self._place(index), mode, difficulty)
 
     def poke(self, address: int, value: int, index: int = 0) -> None:
         """Overwrites a byte of RAM."""
-        self._library.console_poke(self._batch, self._place(index), int(address), int(value))
+        self._call("console_poke", self._place(index), int(address), int(value))
 
     def set_registers(self, pc: int, a: int, x: int, y: int, sp: int, p: int, index: int = 0) -> None:
         """Overwrites the processor's registers: program counter, A, X, Y, stack pointer and flags."""
         values = (ctypes.c_int * 6)(pc, a, x, y, sp, p)
-        self._library.console_set_registers(self._batch, self._place(index), values)
+        self._call("console_set_registers", self._place(index), values)
 
     def inspect(self, index: int = 0) -> ConsoleReadout:
         """Reads RAM, screen, counters and registers. The arrays are copies."""
-        self._library.console_look(
-            self._batch, self._place(index), _pointer(self._ram), _pointer(self._picture), _pointer(self._numbers)
+        self._call(
+            "console_look", self._place(index), _pointer(self._ram), _pointer(self._picture), _pointer(self._numbers)
         )
         numbers = [int(number) for number in self._numbers]
         height = numbers[5]
@@ -360,21 +432,27 @@ class Consoles:
 
     # --- state ---
 
-    def save(self) -> dict[str, UInt8Array]:
-        """A copy of everything, to be given to `restore`; [N, bytes] each."""
-        saved = {name: array.copy() for name, array in self.state.items()}
+    def save(self, consoles: Int64Array | None = None) -> dict[str, UInt8Array]:
+        """A copy of everything, to be given to `restore`; [N, bytes] each, or of some consoles [M, bytes]."""
+        chosen = slice(None) if consoles is None else consoles
+        saved = {name: array[chosen].copy() for name, array in self.state.items()}
         return {**saved, "fingerprint": self._fingerprint.copy()}
 
-    def restore(self, state: dict[str, UInt8Array]) -> None:
-        """Brings a saved state back.
+    def restore(self, state: Mapping[str, UInt8Array], consoles: Int64Array | None = None) -> None:
+        """Brings a saved state back, in all consoles or in some: as many as it was saved of.
 
         Raises:
             UserError: it was saved with another number of consoles, game, settings or version.
         """
-        check_state(state, self._fingerprint, {name: array.shape for name, array in self.state.items()})
+        chosen = slice(None) if consoles is None else consoles
+        count = self.num_consoles if consoles is None else len(consoles)
+        check_state(state, self._fingerprint, {name: (count, array.shape[1]) for name, array in self.state.items()})
         for name, array in self.state.items():
-            np.copyto(array, state[name])
+            array[chosen] = state[name]
 
     def close(self) -> None:
         """Ends the threads. The consoles cannot be used afterwards; closing twice is allowed."""
         self._finalizer()
+        if self._upgrade is not None:
+            self._leave()
+            self._upgrade = None

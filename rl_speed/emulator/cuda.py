@@ -12,15 +12,16 @@ from torch import Tensor
 
 from rl_speed.emulator.checks import check_count, check_seeds, check_state, state_fingerprint
 from rl_speed.emulator.compiler import EmulatorUnavailableError
-from rl_speed.emulator.consoles import find_blocks
 from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.instructions import interpreter
+from rl_speed.emulator.libraries import find_blocks
 from rl_speed.emulator.nvidia import DriverLauncher, check_cuda
+from rl_speed.emulator.records import RESULTS
 from rl_speed.emulator.settings import ConsoleSettings, CSettings, c_settings
 from rl_speed.system.errors import UserError
 
 _LANES, _FRAME_THREADS = 32, 256  # of source/kernels.cu
-_SEED, _STEP, _START, _KEEP = range(4)
+_SEED, _STEP, _START, _KEEP, _RESET = range(5)
 
 
 class Launcher(Protocol):
@@ -39,12 +40,18 @@ class Arrays(ctypes.Structure):
     """Arrays of source/kernels.cu."""
 
     _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("console", "generators", "pictures", "grey", "episodes", "rom")),
+        *((name, ctypes.c_void_p) for name in ("console", "generators", "pictures", "planes", "episodes", "rom")),
         *((name, ctypes.c_void_p) for name in ("settings", "columns", "lines", "log", "held", "shown")),
         *((name, ctypes.c_void_p) for name in ("starts", "start_pictures", "start_grey")),
         ("consoles", ctypes.c_int),
         ("usual_height", ctypes.c_int),
     ]
+
+
+class Inputs(ctypes.Structure):
+    """Inputs of source/kernels.cu."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("actions", "paddle_steps", "seeds", "chosen", "results")]
 
 
 def kernel_parts(game: Game, recompile: bool = True) -> tuple[dict[str, str], dict[str, int]]:
@@ -118,6 +125,8 @@ class CudaConsoles:
         self.num_consoles = num_consoles
         self.settings = settings or ConsoleSettings()
         c, self.action_names = c_settings(game, self.settings)
+        if c.channels != 1 or c.draw_all:
+            raise UserError("obs_type: on a GPU observations are grey and nothing is rendered; leave both as they are.")
         self.launcher = launcher or driver_launcher(game, num_consoles)
         self.device = self.launcher.device
         self._pixels = (c.rows, self.settings.image_width)
@@ -138,7 +147,7 @@ class CudaConsoles:
             "console": self._tensor(n, console),
             "generators": self._tensor(n, generators),
             "pictures": self._tensor(n, 2 * picture),
-            "grey": self._tensor(n, picture),
+            "planes": self._tensor(n, picture),
             "episode": self._tensor(n, episode),
         }
         blocks = -(-n // _LANES)
@@ -149,7 +158,7 @@ class CudaConsoles:
         usual = self.game.facts["height"]
         self._launch("make_axes", 1, 1, *self._axes, self.settings.image_width, self.settings.image_height, usual)
         self.observation, self.final_observation = self._tensor(n, *self._pixels), self._tensor(n, *self._pixels)
-        self.results = self._tensor(n, 4, dtype=torch.int32)
+        self.results = self._tensor(n, RESULTS, dtype=torch.int32)
         self._starts = [self._tensor(starts, size) for size in (start, 2 * picture, picture)] if starts else []
         if starts:
             self._keep_starts(starts)
@@ -177,13 +186,13 @@ class CudaConsoles:
     def _keep_starts(self, starts: int) -> None:
         """Plays a start for every number of no-ops, on consoles of its own."""
         state = {name: tensor.new_zeros(starts, tensor.shape[1]) for name, tensor in self.state.items()}
-        state["pictures"], state["grey"] = self._starts[1:]
+        state["pictures"], state["planes"] = self._starts[1:]
         log, held, shown = self._scratch
         blocks = -(-starts // _LANES)
         scratch = [log.new_zeros(blocks, log.shape[1]), held.new_zeros(starts, held.shape[1]), shown.new_zeros(starts)]
         arrays = self._arrays_of(state, scratch, starts)
         frames = self._tensor(starts, *self._pixels)
-        self._launch("run_consoles", blocks, _LANES, arrays, _KEEP, None, None, None, 1)
+        self._launch("run_consoles", blocks, _LANES, arrays, _KEEP, Inputs(), 1)
         self._launch("make_frames", starts, _FRAME_THREADS, arrays, frames, frames, 0)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # before the memory of these consoles is given back
@@ -196,52 +205,67 @@ class CudaConsoles:
             elif argument is None:
                 values.append(ctypes.c_void_p(0))
             else:
-                values.append(argument if isinstance(argument, Arrays) else ctypes.c_int(argument))
+                values.append(argument if isinstance(argument, ctypes.Structure) else ctypes.c_int(argument))
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         self.launcher.launch(kernel, blocks, threads, pointers)
 
-    def _run(self, operation: int, actions: Tensor | None, seeds: Tensor | None, seen: bool = True) -> None:
+    def _run(self, operation: int, seen: bool = True, **inputs: Tensor | None) -> None:
         blocks = -(-self.num_consoles // _LANES)
-        arguments = [operation, actions, seeds, self.results, int(seen)]
-        self._launch("run_consoles", blocks, _LANES, self._arrays, *arguments)
+        pointers = {name: tensor.data_ptr() for name, tensor in inputs.items() if tensor is not None}
+        given = Inputs(**pointers, results=self.results.data_ptr())
+        self._launch("run_consoles", blocks, _LANES, self._arrays, operation, given, int(seen))
 
     def _make_frames(self, only_started: bool) -> None:
         outputs = [self.observation, self.final_observation, int(only_started)]
         self._launch("make_frames", self.num_consoles, _FRAME_THREADS, self._arrays, *outputs)
 
-    def seed(self, seeds: Tensor) -> Tensor:
-        """Loads the ROM anew in every console and starts its first game.
+    def seed(self, seeds: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Loads the ROM anew and starts a game, in the consoles of the mask or in all.
 
         Args:
             seeds: int64 [N], each from 0 to 2^32 - 1.
+            mask: bool [N].
 
         Returns:
-            uint8 [N, H, W], the first frames; memory that the next step writes to.
+            uint8 [N, H, W], frames of all; memory that the next step writes to.
         """
         check_seeds(seeds.numpy(force=True), self.num_consoles)
-        # The low 32 bits. Kept: the launch is not over when this returns.
-        self._seeds = seeds.to(self.device).to(torch.int32).contiguous()
-        self._run(_SEED, None, self._seeds)
+        # The low 32 bits.
+        return self._start(_SEED, mask, seeds.to(self.device).to(torch.int32).contiguous())
+
+    def reset(self, mask: Tensor | None = None) -> Tensor:
+        """Starts a new game with the random numbers going on, in the consoles of the mask (bool [N]) or in all."""
+        return self._start(_RESET, mask)
+
+    def show(self) -> Tensor:
+        """The frames as they are, e.g. after `restore`; `results` then say so, too."""
+        return self._start(_RESET, torch.zeros(self.num_consoles, dtype=torch.bool))
+
+    def _start(self, operation: int, mask: Tensor | None, seeds: Tensor | None = None) -> Tensor:
+        chosen = None if mask is None else mask.to(self.device).to(torch.uint8).contiguous()
+        self._kept = (seeds, chosen)  # the launch is not over when this returns
+        self._run(operation, seeds=seeds, chosen=chosen)
         self._make_frames(only_started=False)
         return self.observation
 
-    def step(self, actions: Tensor) -> None:
+    def step(self, actions: Tensor, paddle_steps: Tensor | None = None) -> None:
         """One step of every console; reads int64 [N] actions, writes `observation`, `final_observation` and `results`.
 
-        `results` is int32 [N, 4]: reward, lives, terminated, truncated. `final_observation` holds the last observation
-        of the game where one ended; elsewhere it is left as it was.
+        `results` is int32 [N, 10], as `records.as_step` reads it: reward, lives, terminated, truncated, and more.
+        `final_observation` holds the last observation of the game where one ended and has started anew; elsewhere what
+        is in it is of no use. `paddle_steps` is int32 [N], see Consoles.send.
         """
         self._check_actions(actions)
-        self._run(_STEP, actions, None)
+        self._run(_STEP, actions=actions, paddle_steps=paddle_steps)
         self._make_frames(only_started=False)
-        self._run(_START, None, None)
+        self._run(_START)
         self._make_frames(only_started=True)
 
     def step_unseen(self, actions: Tensor) -> None:
         """A step without observations, for which nothing is drawn. Observations are right again after `seed`."""
         self._check_actions(actions)
-        self._run(_STEP, actions, None, seen=False)
-        self._run(_START, None, None)
+        self._run(_STEP, seen=False, actions=actions)
+        self._run(_START)
 
     def _check_actions(self, actions: Tensor) -> None:
         # Values out of range are not looked for: that would wait for the device. They play NOOP.

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import Game
 from rl_speed.emulator.settings import ConsoleSettings
+from rl_speed.emulator.vector_env import AtariVectorEnv
 
 FRAME_SKIP = 4
 MOST_PEER_ENVS = 4096  # beyond, the others need more memory than most machines have
@@ -52,9 +54,14 @@ class _Engine:
 def _ours(game: Game, num_envs: int, threads: int) -> _Engine:
     consoles = Consoles(game, num_envs, threads=threads)
     consoles.seed(np.arange(num_envs, dtype=np.int64))
-    return _Engine(
-        {True: lambda actions: (consoles.step(actions), None)[1], False: consoles.step_unseen}, consoles.close
-    )
+    envs = AtariVectorEnv(game.name, num_envs, num_threads=threads, stack_num=1, autoreset_mode=AutoresetMode.SAME_STEP)
+    envs.reset(seed=0)
+
+    def close() -> None:
+        consoles.close()
+        envs.close()
+
+    return _Engine({True: lambda actions: (envs.step(actions), None)[1], False: consoles.step_unseen}, close)
 
 
 def _cuda(game: Game, num_envs: int) -> _Engine:
@@ -81,10 +88,9 @@ def _cuda(game: Game, num_envs: int) -> _Engine:
 
 
 def _ale(game: Game, num_envs: int, threads: int) -> _Engine:
-    from ale_py.vector_env import AtariVectorEnv
-    from gymnasium.vector import AutoresetMode
+    from ale_py.vector_env import AtariVectorEnv as AlePyVectorEnv
 
-    env = AtariVectorEnv(
+    env = AlePyVectorEnv(
         game.name, num_envs=num_envs, num_threads=threads, stack_num=1, autoreset_mode=AutoresetMode.SAME_STEP
     )
     env.reset(seed=0)

@@ -9,10 +9,16 @@ import numpy as np
 
 from rl_speed.emulator.actions import ACTION_NAMES
 from rl_speed.emulator.games import Game, action_number
-from rl_speed.emulator.tables import grey_table
+from rl_speed.emulator.tables import colour_table, grey_table
+from rl_speed.system.arrays import UInt8Array
 from rl_speed.system.errors import UserError
 
 SCREEN_COLUMNS = 160
+RAM_BYTES = 128
+MAX_STACK = 64
+# As source/observe.h numbers them: in the step that ends a game, in the one after it, and when the caller says so.
+RESET_MODES = ("same_step", "next_step", "disabled")
+CHANNELS = {"grayscale": 1, "rgb": 3, "ram": 0}
 
 
 class CSettings(ctypes.Structure):
@@ -25,23 +31,28 @@ class CSettings(ctypes.Structure):
         ("fire_on_reset", ctypes.c_int),
         ("max_frames", ctypes.c_int),
         ("episodic_life", ctypes.c_int),
+        ("life_loss_ends", ctypes.c_int),
+        ("reset_mode", ctypes.c_int),
+        ("draw_all", ctypes.c_int),
         ("height", ctypes.c_int),
         ("width", ctypes.c_int),
         ("first_row", ctypes.c_int),
         ("rows", ctypes.c_int),
+        ("channels", ctypes.c_int),
+        ("stack", ctypes.c_int),
         ("default_mode", ctypes.c_int),
         ("mode", ctypes.c_int),
         ("difficulty", ctypes.c_int),
         ("cache_starts", ctypes.c_int),
         ("stickiness", ctypes.c_double),
         ("action", ctypes.c_int * len(ACTION_NAMES)),
-        ("grey", ctypes.c_ubyte * 512),
+        ("table", ctypes.c_ubyte * (3 * 2 * 256)),
     ]
 
 
 @dataclass(frozen=True)
 class ConsoleSettings:
-    """How the consoles are played. The defaults are those of ale-py's AtariVectorEnv.
+    """How the consoles are played. But for the last three, the defaults are those of ale-py's AtariVectorEnv.
 
     Attributes:
         actions: names of the actions, in the order of the agent's; None for the game's minimal set.
@@ -53,9 +64,14 @@ class ConsoleSettings:
             one, or all that it takes if `actions` names others.
         max_frames: a game is cut off after so many.
         episodic_life: a lost life ends the game, and the next one starts from the beginning.
+        life_loss_ends: a lost life is reported as an end, though the game goes on.
         image_height, image_width: the observation's size, before the crop.
         first_row, rows: the rows of it that are kept; None for all.
         mode, difficulty: of the game; None for its default.
+        observation: what an observation shows: one of CHANNELS.
+        draw_all: every picture is drawn, also those that no observation needs, for `inspect`; costs speed.
+        frame_stack: frames of an observation.
+        reset_mode: when the next game starts: one of RESET_MODES.
         cache_starts: play the start of a game once for each number of no-ops and copy it then, in games whose resets
             were all seen to lead to the same RAM, screen and next 40 frames.
     """
@@ -74,7 +90,34 @@ class ConsoleSettings:
     rows: int | None = None
     mode: int | None = None
     difficulty: int = 0
+    life_loss_ends: bool = False
+    observation: str = "grayscale"
+    draw_all: bool = False
+    frame_stack: int = 1
+    reset_mode: str = "same_step"
     cache_starts: bool = True
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Of one frame of an observation: [H, W], [H, W, 3] or [128]."""
+        channels = CHANNELS[self.observation]
+        if channels == 0:
+            return (RAM_BYTES,)
+        rows = self.image_height - self.first_row if self.rows is None else self.rows
+        return (rows, self.image_width) if channels == 1 else (rows, self.image_width, channels)
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """That of a frame; with the number of frames before it where they are stacked."""
+        return self.frame_shape if self.frame_stack == 1 else (self.frame_stack, *self.frame_shape)
+
+
+def _channel_tables(channels: int) -> UInt8Array:
+    """uint8 [channels, NTSC or PAL, 256]: what palette values are in each channel."""
+    if channels == 1:
+        return np.stack([grey_table(False), grey_table(True)])[None]
+    colours: UInt8Array = np.stack([colour_table(False), colour_table(True)]).transpose(2, 0, 1).copy()
+    return colours[:channels]
 
 
 def c_settings(game: Game, given: ConsoleSettings) -> tuple[CSettings, list[str]]:
@@ -102,6 +145,7 @@ def c_settings(game: Game, given: ConsoleSettings) -> tuple[CSettings, list[str]
         ("max_frames", given.max_frames, 1, 2**31 - 1),
         ("first_row", given.first_row, 0, given.image_height - 1),
         ("rows", rows, 1, given.image_height - given.first_row),
+        ("frame_stack", given.frame_stack, 1, MAX_STACK),
     ):
         if not least <= value <= most:
             raise UserError(f"{name}: {value} cannot be; give {least} to {most}.")
@@ -121,6 +165,9 @@ def c_settings(game: Game, given: ConsoleSettings) -> tuple[CSettings, list[str]
     c.stickiness = float(np.float32(given.sticky_probability))
     for index, name in enumerate(names):
         c.action[index] = action_number(name)
-    greys = np.concatenate([grey_table(False), grey_table(True)])
-    ctypes.memmove(c.grey, greys.ctypes.data, 512)
+    c.life_loss_ends, c.draw_all = int(given.life_loss_ends), int(given.draw_all)
+    c.channels, c.stack = CHANNELS[given.observation], given.frame_stack
+    c.reset_mode = RESET_MODES.index(given.reset_mode)
+    tables = _channel_tables(c.channels)
+    ctypes.memmove(c.table, tables.ctypes.data, tables.nbytes)
     return c, names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rl_speed.emulator.actions import ACTION_NAMES
-from rl_speed.emulator.consoles import ConsoleReadout, Consoles
+from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import Game, action_number, find_game, rom_path
+from rl_speed.emulator.records import ConsoleReadout
 from rl_speed.emulator.settings import ConsoleSettings, c_settings
 
 if TYPE_CHECKING:
@@ -112,6 +114,23 @@ def verify(
         return _compare(game, consoles, ale, frames, seed, full_actions)
     finally:
         consoles.close()
+
+
+def verify_variants(name: str, frames: int = 500, seed: int = 0) -> Verdict:
+    """The same for every mode of a game in every difficulty, one after the other; see `verify`.
+
+    Returns:
+        one verdict over all of them, that ends with the first variant that differs.
+    """
+    game = find_game(name)
+    played = ends = 0
+    for mode, difficulty in itertools.product(game.modes, game.facts["difficulties"]):
+        verdict = verify(name, frames, seed, recompile=False, mode=mode, difficulty=difficulty)
+        played, ends = played + verdict.frames, ends + verdict.ends
+        if verdict.differences:
+            where = f"mode {mode}, difficulty {difficulty}"
+            return Verdict(name, played, ends, [f"{where}: {text}" for text in verdict.differences])
+    return Verdict(name, played, ends)
 
 
 def _compare(game: Game, consoles: Consoles, ale: Any, frames: int, seed: int, full_actions: bool) -> Verdict:
@@ -252,7 +271,19 @@ def _play_both(
             differences += differing(
                 "the observation", ours.observation.flatten(1), theirs.observation.reshape(num_consoles, -1)
             )
-            results = np.stack([theirs.reward, theirs.lives, theirs.terminated, theirs.truncated], axis=1)
+            columns = (theirs.reward, theirs.lives, theirs.terminated, theirs.truncated)
+            results = np.stack(
+                [
+                    *columns,
+                    theirs.frame_number,
+                    theirs.episode_frame_number,
+                    theirs.ended,
+                    theirs.final_lives,
+                    theirs.final_frame_number,
+                    theirs.final_episode_frame_number,
+                ],
+                axis=1,
+            )
             over = np.flatnonzero(theirs.terminated | theirs.truncated)
             if len(over):
                 mine = ours.final_observation[torch.from_numpy(over).to(ours.device)].flatten(1)

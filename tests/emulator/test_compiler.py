@@ -3,11 +3,12 @@
 import os
 import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from rl_speed.emulator.compiler import library_path
+from rl_speed.emulator.compiler import cache_folder, describe_cache, library_path, trim_cache
 from rl_speed.system.compiler import find_compiler
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import EndedBeforeStartError, UserError
@@ -44,3 +45,22 @@ def test_a_run_that_has_to_end_does_not_wait_for_the_compiler(monkeypatch, tmp_p
     number = int(started.read_text())
     while psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
+
+
+def test_what_was_not_used_for_longest_leaves_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = cache_folder()
+    assert describe_cache().startswith("0 files, 0 of at most 500 MB")
+    folder.mkdir(parents=True)
+    for age, name in enumerate(("new.so", "used.so", "old.npy", "oldest.so")):
+        (folder / name).write_bytes(bytes(1_000_000))
+        os.utime(folder / name, (1000 - age, 1000 - age))
+    (folder / "notes.txt").write_text("not ours")
+    assert describe_cache().startswith("4 files, 4 of at most")
+    trim_cache(folder / "oldest.so", most_bytes=2_500_000)
+    assert sorted(path.name for path in folder.iterdir()) == ["new.so", "notes.txt", "oldest.so"]
+    trim_cache(folder / "new.so", most_bytes=0)
+    assert sorted(path.name for path in folder.iterdir()) == ["new.so", "notes.txt"]
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError()))
+    assert "no home folder" in describe_cache()

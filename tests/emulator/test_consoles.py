@@ -6,14 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-import torch
-from ale_py.vector_env import AtariVectorEnv
-from gymnasium.vector import AutoresetMode
 
 from rl_speed.emulator.games import find_game
 from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.emulator.verify import first_difference, make_ale
-from rl_speed.experience.envs.preprocessing import push_frame
 from rl_speed.system.compiler import find_compiler
 from rl_speed.system.errors import UserError
 from tests.emulator.factory import VARIED, console
@@ -114,56 +110,6 @@ def test_only_masked_consoles_are_seeded(pong):
     for name in before:
         np.testing.assert_array_equal(before[name][[0, 2]], after[name][[0, 2]])
     assert (before["generators"][1] != after["generators"][1]).any()
-
-
-def assert_plays_as_the_vector_env(name, games, recompile, **settings):
-    """Full games beside ale-py's AtariVectorEnv: stacked observations, terminal ones, rewards, ends, lives, frames."""
-    game, count = find_game(name), 2
-    theirs = AtariVectorEnv(
-        name, num_envs=count, num_threads=1, reward_clipping=False, autoreset_mode=AutoresetMode.SAME_STEP,
-        episodic_life=settings.get("episodic_life", False),
-        max_num_frames_per_episode=settings.get("max_frames", 108_000),
-    )  # fmt: skip
-    ours = console(name, num_consoles=count, recompile=recompile, settings=ConsoleSettings(**settings))
-    expected, info = theirs.reset(seed=21)
-    step = ours.seed(np.array([21, 22]))
-    stack = push_frame(
-        torch.zeros(count, 4, 84, 84, dtype=torch.uint8), torch.from_numpy(step.observation), torch.ones(count).bool()
-    )
-    rng = np.random.default_rng(4)
-    ended = 0
-    while ended < games:
-        np.testing.assert_array_equal(stack, expected, err_msg=f"after {ended} games")
-        frames = [[ours.inspect(index).frame, ours.inspect(index).episode_frame] for index in range(count)]
-        np.testing.assert_array_equal(
-            np.array(frames), np.stack([info["frame_number"], info["episode_frame_number"]], 1)
-        )
-        actions = rng.integers(len(game.minimal_actions), size=count)
-        expected, reward, terminated, truncated, info = theirs.step(actions)
-        step = ours.step(actions)
-        np.testing.assert_array_equal(step.reward, reward)
-        np.testing.assert_array_equal(step.terminated, terminated)
-        np.testing.assert_array_equal(step.truncated, truncated)
-        np.testing.assert_array_equal(step.lives, info["lives"])
-        over = torch.from_numpy(terminated | truncated)
-        if over.any():
-            final = push_frame(stack, torch.from_numpy(step.final_observation), torch.zeros(count).bool())
-            np.testing.assert_array_equal(final[over], np.stack(list(info["final_obs"][over.numpy()])))
-        stack = push_frame(stack, torch.from_numpy(step.observation), over)
-        ended += int(over.sum())
-    ours.close()
-    theirs.close()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["pong", "breakout", "space_invaders", "seaquest", "enduro", "ms_pacman"])
-def test_full_games_are_those_of_the_vector_env(name):
-    assert_plays_as_the_vector_env(name, games=3, recompile=name == "pong")
-
-
-@pytest.mark.slow
-def test_episodic_lives_and_odd_limits_are_those_of_the_vector_env():
-    assert_plays_as_the_vector_env("breakout", games=12, recompile=False, episodic_life=True, max_frames=301)
 
 
 def differences_on(rom, seed, folder, frames=15):
@@ -274,6 +220,7 @@ sys.path.insert(0, sys.argv[1])
 from roms import HOST_GAME
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import find_game
+from rl_speed.emulator.settings import ConsoleSettings
 
 rng = np.random.default_rng(0)
 flags = tuple(sys.argv[2:])
@@ -306,6 +253,26 @@ for name, recompile in (("pong", False), ("pong", True), ("pitfall2", False), ("
         for step in range(3):
             one.step(rng.integers(6, size=1))
         one.seed(np.array([trial])) if trial % 20 == 19 else one.reset_game()
+    one.close()
+# Colours, RAM, stacks, every way to reset, some at a time, and rows of states.
+for settings in (
+    {"observation": "rgb", "frame_stack": 3, "reset_mode": "next_step", "image_height": 210, "image_width": 160},
+    {"observation": "ram", "frame_stack": 4, "reset_mode": "disabled", "draw_all": True},
+    {"frame_stack": 2, "first_row": 10, "rows": 50, "life_loss_ends": True},
+):
+    one = Consoles(
+        find_game("pong"), 3, ConsoleSettings(max_frames=30, noop_max=4, **settings), recompile=False, extra_flags=flags
+    )
+    one.seed(np.arange(3))
+    for step in range(25):
+        ended = one.step(rng.integers(6, size=3), rng.integers(-900_000, 900_000, size=3)).ended
+        if ended.any() and one.settings.reset_mode == "disabled":
+            one.reset(ended)
+        one.restore(one.save(np.array([2])), np.array([0]))
+        one.show()
+    for step in range(30):
+        one.send_some(np.array([step % 3], dtype=np.int32), rng.integers(6, size=1))
+        one.recv_some(1)
     one.close()
 print("fine")
 """

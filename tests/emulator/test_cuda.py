@@ -22,7 +22,19 @@ def assert_both_play_alike(game, ours, other, seeds, steps, seed=0):
         ours.step(torch.from_numpy(actions).to(ours.device))
         step = other.step(actions)
         over = step.terminated | step.truncated
-        results = np.stack([step.reward, step.lives, step.terminated, step.truncated], axis=1)
+        columns = (step.reward, step.lives, step.terminated, step.truncated)
+        results = np.stack(
+            [
+                *columns,
+                step.frame_number,
+                step.episode_frame_number,
+                step.ended,
+                step.final_lives,
+                step.final_frame_number,
+                step.final_episode_frame_number,
+            ],
+            axis=1,
+        )
         np.testing.assert_array_equal(ours.results.cpu().numpy(), results)
         np.testing.assert_array_equal(ours.observation.cpu().numpy(), step.observation)
         np.testing.assert_array_equal(ours.final_observation.cpu().numpy()[over], step.final_observation[over])
@@ -106,7 +118,7 @@ def test_misuse_is_refused():
         with pytest.raises(UserError, match=r"actions: a torch\.int.* cannot be played; give a contiguous int64 one"):
             consoles.step(actions)
     saved = consoles.save()
-    for wrong in ({"grey": saved["grey"][:1]}, {"fingerprint": saved["fingerprint"].flip(0)}):
+    for wrong in ({"planes": saved["planes"][:1]}, {"fingerprint": saved["fingerprint"].flip(0)}):
         with pytest.raises(UserError, match="emulator state: it was saved by another version"):
             consoles.restore({**saved, **wrong})
     # What is no action is none.

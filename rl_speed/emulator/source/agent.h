@@ -32,13 +32,14 @@ INLINE void release_controls(Console& s) {
     s.fire_left = s.fire_right = 0;
 }
 
-INLINE void apply_action(Console& s, i32 action) {
+INLINE void apply_action(Env& e, i32 action) {
+    Console& s = e.s;
     release_controls(s);
     set_switches(s, s.difficulty, action == ACTION_RESET, action == ACTION_SELECT);
     i32 set = action < ACTIONS ? ACTION_SETS[action] : 0;
     if (LEFT_PADDLES) {
-        if (set & 2) set_paddle(s, s.paddle0 - PADDLE_STEP);
-        if (set & 4) set_paddle(s, s.paddle0 + PADDLE_STEP);
+        if (set & 2) set_paddle(s, s.paddle0 - e.paddle_step);
+        if (set & 4) set_paddle(s, s.paddle0 + e.paddle_step);
         if (set & 16) s.swcha &= SWAP_PADDLES ? ~0x40 : ~0x80;
         return;
     }
@@ -64,7 +65,7 @@ INLINE i32 lesser(i32 p, i32 q) { return p < q ? p : q; }
 INLINE i32 greater(i32 p, i32 q) { return p > q ? p : q; }
 
 INLINE void emulate(Env& e, i32 action) {
-    apply_action(e.s, action);
+    apply_action(e, action);
     run_frame(e);
 }
 
@@ -98,6 +99,7 @@ INLINE bool game_over(const Console& s) { return s.rule[TERMINAL] != 0; }
 INLINE void soft_reset(Env& e) {
     for (i32 k = 0; k < 4; k++) rule_frame(e, ACTION_RESET);
     e.s.sticky_action = ACTION_NOOP;
+    e.s.sticky_step = PADDLE_STEP;
     e.s.frames_left -= 4;
 }
 
@@ -105,13 +107,16 @@ INLINE void soft_reset(Env& e) {
 OUTLINE i32 act(Env& e, i32 action, double stickiness) {
     Console& s = e.s;
     double u = (double)random_draw(e.g.sticky) / 4294967296.0;
-    if (u >= stickiness) s.sticky_action = action;
+    if (u >= stickiness) s.sticky_action = action, s.sticky_step = e.paddle_step;
     random_draw(e.g.sticky);
     s.frames_left--;
     if (game_over(s)) return 0;
     i32 played = s.sticky_action;
     if (FIRE_IS_NOOP && played < ACTIONS && (ACTION_SETS[played] & 16)) played = ACTION_NOOP;
+    const i32 asked = e.paddle_step;
+    e.paddle_step = s.sticky_step;
     rule_frame(e, played);
+    e.paddle_step = asked;
     s.frame_number++;
     s.episode_frame_number++;
     return s.rule[REWARD];

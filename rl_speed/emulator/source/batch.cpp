@@ -1,20 +1,17 @@
 // Many consoles on the CPU: the functions that Python calls. Each call works on consoles that are rows of arrays which
 // Python owns, so that a save is a copy of rows.
 #include <atomic>
-#include <condition_variable>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "observe.h"
 #include "grey.h"
+#include "workers.h"
 
 struct KeptStart : Start {
     std::atomic<bool> ready{false};
-    u8 pictures[2 * PICTURE_BYTES], grey[PICTURE_BYTES];
+    std::vector<u8> pictures, planes;
 };
 
 struct LoggedFrame : Frame {
@@ -22,73 +19,52 @@ struct LoggedFrame : Frame {
     LoggedFrame() : Frame() { log = notes; }
 };
 
+// Where a step's results go: one row for each console.
+struct Outputs {
+    u8* observation;        // consoles x stack x frame; null: nothing is drawn
+    u8* final_observation;  // the same, of games that ended and have started anew
+    StepResult* results;
+};
+
+#define OPERATION_STEP 0
+#define OPERATION_RESET 1
+#define OPERATION_SEED 2
+#define OPERATION_SHOW 3  // the observation again
+
+// What the consoles do, from one `batch_give` to the next.
+struct Order {
+    i32 operation, unused;
+    const i32* actions;       // indices into Settings::action
+    const i32* paddle_steps;  // see Env; null: the usual one
+    const u32* seeds;
+    Outputs out;
+};
+
 struct Batch {
     i32 consoles, threads;
     std::vector<u8> rom;
     Settings settings;
+    Picks picks;
     Axis columns, rows[2];  // of the usual height, and of the one a PAL picture gets
     i32 row_heights[2];
     Console* console;
     Generators* generators;
     u8* pictures;
-    u8* grey;  // consoles x MAX_ROWS x PIXELS: the maximum of the last two frames
+    u8* planes;  // consoles x channels x MAX_ROWS x PIXELS: the maximum of the last two frames
     Episode* episodes;
-    std::vector<LoggedFrame*> frames;  // one per thread
-    std::vector<Scratch*> scratch;
+    u8* stacks;  // consoles x stack x frame: the last observations, where frames are stacked
+    std::vector<std::unique_ptr<LoggedFrame>> frames;  // one per thread, and one for the caller's
+    std::vector<std::unique_ptr<Scratch>> scratch;
     std::vector<std::unique_ptr<KeptStart>> starts;  // by the number of no-ops drawn
     std::mutex starts_mutex;
-
-    std::function<void(i32, i32)> work;
-    std::vector<std::thread> workers;
-    std::mutex mutex;
-    std::condition_variable wake, finished;
-    std::atomic<i32> next{0};
-    i32 generation = 0, busy = 0;
-    bool closing = false;
+    Order order;
+    std::unique_ptr<Workers> workers;
 
     Env env(i32 index, i32 thread, i32 drawing) {
         return Env{console[index], generators[index], pictures + (size_t)index * 2 * PICTURE_BYTES, rom.data(),
-                   *frames[thread], drawing, 0, 0, 0, scratch[thread]->held};
+                   *frames[thread], drawing, 0, 0, 0, scratch[thread]->held, PADDLE_STEP};
     }
 };
-
-static void take_consoles(Batch& b, i32 thread) {
-    for (;;) {
-        i32 index = b.next.fetch_add(1);
-        if (index >= b.consoles) return;
-        b.work(index, thread);
-    }
-}
-
-static void worker(Batch* b, i32 thread) {
-    i32 seen = 0;
-    for (;;) {
-        {
-            std::unique_lock<std::mutex> lock(b->mutex);
-            b->wake.wait(lock, [&] { return b->closing || b->generation != seen; });
-            if (b->closing) return;
-            seen = b->generation;
-        }
-        take_consoles(*b, thread);
-        std::lock_guard<std::mutex> lock(b->mutex);
-        if (--b->busy == 0) b->finished.notify_all();
-    }
-}
-
-static void start(Batch& b, std::function<void(i32, i32)> work) {
-    std::unique_lock<std::mutex> lock(b.mutex);
-    b.finished.wait(lock, [&] { return b.busy == 0; });
-    b.work = std::move(work);
-    b.next = 0;
-    b.busy = b.threads;
-    b.generation++;
-    b.wake.notify_all();
-}
-
-static void finish(Batch& b) {
-    std::unique_lock<std::mutex> lock(b.mutex);
-    b.finished.wait(lock, [&] { return b.busy == 0; });
-}
 
 #include "step.h"
 
@@ -96,22 +72,12 @@ extern "C" {
 
 void emulator_sizes(i32* sizes) { write_sizes(sizes); }
 
-void emulator_close(Batch* b) {
-    {
-        std::lock_guard<std::mutex> lock(b->mutex);
-        b->closing = true;
-        b->wake.notify_all();
-    }
-    for (auto& thread : b->workers) thread.join();
-    for (auto* frame : b->frames) delete frame;
-    for (auto* scratch : b->scratch) delete scratch;
-    delete b;
-}
+void emulator_close(Batch* b) { delete b; }
 
-// Null if the system gives no more threads.
-Batch* emulator_open(i32 consoles, i32 threads, const u8* rom, i32 rom_bytes, const Settings* settings, void* console,
-                     void* generators, u8* pictures, u8* grey, void* episodes) {
-    Batch* b = new Batch();
+// Null if the system gives no more threads. first_core: see Workers::begin.
+Batch* emulator_open(i32 consoles, i32 threads, i32 first_core, const u8* rom, i32 rom_bytes, const Settings* settings,
+                     void* console, void* generators, u8* pictures, u8* planes, void* episodes, u8* stacks) {
+    std::unique_ptr<Batch> b(new Batch());
     b->consoles = consoles;
     b->threads = threads;
     b->rom.assign(rom, rom + rom_bytes);
@@ -119,31 +85,40 @@ Batch* emulator_open(i32 consoles, i32 threads, const u8* rom, i32 rom_bytes, co
     b->console = (Console*)console;
     b->generators = (Generators*)generators;
     b->pictures = pictures;
-    b->grey = grey;
+    b->planes = planes;
     b->episodes = (Episode*)episodes;
+    b->stacks = stacks;
     make_axis(b->columns, PIXELS, settings->width, true);
+    make_picks(b->picks, b->columns);
     b->row_heights[0] = HEIGHT;
     b->row_heights[1] = HEIGHT == 210 ? 250 : HEIGHT;
     for (i32 k = 0; k < 2; k++) make_axis(b->rows[k], b->row_heights[k], settings->height, false);
     for (i32 t = 0; t < threads + 1; t++) {
-        b->frames.push_back(new LoggedFrame());
-        b->scratch.push_back(new Scratch());
+        b->frames.emplace_back(new LoggedFrame());
+        b->scratch.emplace_back(new Scratch());
     }
     if (settings->cache_starts)
         for (i32 k = 0; k < number_of_starts(*settings); k++) b->starts.emplace_back(new KeptStart());
-    // The last Frame is for calls that work on one console, in the caller's thread.
-    try {
-        for (i32 t = 0; t < threads; t++) b->workers.emplace_back(worker, b, t);
-    } catch (const std::system_error&) {
-        emulator_close(b);
-        return nullptr;
-    }
-    return b;
+    Batch* batch = b.get();
+    b->workers.reset(new Workers(consoles, threads, [batch](i32 index, i32 thread) { obey(*batch, index, thread); }));
+    return b->workers->begin(first_core) ? b.release() : nullptr;
 }
 
-// seen: a byte per bank and address (see Frame::coverage), or null. Only the interpreter fills it.
-void emulator_coverage(Batch* b, u8* seen) {
-    for (auto* frame : b->frames) frame->coverage = seen;
+// Plays frames on a console of its own, which starts anew where a game ends; only the interpreter can tell what it ran.
+// seen: a byte per bank and address, see Frame::coverage.
+void emulator_find_code(const u8* rom, i32 mode, const i32* actions, i32 count, u8* seen) {
+    std::unique_ptr<Console> s(new Console());
+    std::unique_ptr<Generators> g(new Generators());
+    std::unique_ptr<LoggedFrame> frame(new LoggedFrame());
+    std::vector<u8> pictures(3 * PICTURE_BYTES);
+    frame->coverage = seen;
+    Env e = Env{*s, *g, pictures.data(), rom, *frame, DRAW_EXACTLY, 0, 0, 0, pictures.data() + 2 * PICTURE_BYTES,
+                PADDLE_STEP};
+    load_rom(e, 0, mode, 0, 0.0);
+    for (i32 k = 0; k < count; k++) {
+        act(e, actions[k], 0.0);
+        if (game_over(e.s)) reset_game(e, 0.0);
+    }
 }
 
 // --- one console, exactly drawn ---
@@ -197,18 +172,26 @@ void console_set_registers(Batch* b, i32 index, const i32* values) {
 
 // --- all consoles, as an agent sees them ---
 
-void batch_seed(Batch* b, const u32* seeds, const u8* mask, u8* observation, StepResult* results) {
-    start(*b, [=](i32 index, i32 thread) {
-        if (!mask || mask[index]) seed_env(*b, index, thread, seeds[index], observation, results);
-    });
-    finish(*b);
+// Starts what `order` says, in the consoles of `indices` or in all. What an order points to is read and written until its
+// consoles are collected; a new order waits for those that are not.
+void batch_give(Batch* b, const Order* order, const i32* indices, i32 count) {
+    if (memcmp(&b->order, order, sizeof(Order)) != 0) {
+        b->workers->collect(b->workers->outstanding(), nullptr);
+        b->order = *order;
+    }
+    b->workers->give(indices, count, false);
 }
 
-void batch_send(Batch* b, const i32* actions, u8* observation, u8* final_observation, StepResult* results) {
-    start(*b, [=](i32 index, i32 thread) {
-        step_env(*b, index, thread, actions[index], observation, final_observation, results);
-    });
-}
+// Waits for `count` consoles, in the order in which they are done, and no more than play; indices: which, or null.
+i32 batch_collect(Batch* b, i32 count, i32* indices) { return b->workers->collect(count, indices); }
 
-void batch_wait(Batch* b) { finish(*b); }
+i32 batch_outstanding(Batch* b) { return b->workers->outstanding(); }
+
+// Both at once, with the caller's thread at work too.
+void batch_run(Batch* b, const Order* order, const i32* indices, i32 count) {
+    b->workers->collect(b->workers->outstanding(), nullptr);
+    b->order = *order;
+    b->workers->give(indices, count, true);
+    b->workers->collect(count, nullptr);
+}
 }

@@ -52,7 +52,7 @@ struct Console {
     i32 unfinished;          // the last frame call ran out of instructions
     i32 picture;             // which of the two pictures is being drawn
     i32 line_limit, height, is_pal;
-    i32 careful;             // this console's pictures are cut off at times: draw every frame, with all its edges
+    i32 careful;             // steps to come of which every frame is drawn, with all its edges: one was cut off
 
     // TIA: registers
     i32 vblank, dump_on, dump_off;
@@ -68,7 +68,7 @@ struct Console {
     i32 bank, slice0, slice1, slice2;
 
     // Agent and rule
-    i32 frame_number, episode_frame_number, sticky_action, mode, difficulty, frames_left;
+    i32 frame_number, episode_frame_number, sticky_action, sticky_step, mode, difficulty, frames_left;
     i32 rule[RULE_VARIABLES];
 
     alignas(8) u8 ram[128];

@@ -15,6 +15,7 @@ struct Env {
     i32 inexact;      // a frame's collisions may only be right with DRAW_EXACTLY
     i32 resets;       // system resets
     u8* held;         // the picture after the last but one frame of a step, if the last one went on with it
+    i32 paddle_step;  // by how much an action turns a paddle, in ohms
 };
 
 INLINE i32 timer_at_reset(u32 drawn) { return 25 + (i32)(drawn % 75); }

@@ -20,7 +20,7 @@ struct Arrays {
     Console* console;
     Generators* generators;
     u8* pictures;
-    u8* grey;            // MAX_ROWS x PIXELS: the maximum that the last observation was made of
+    u8* planes;          // MAX_ROWS x PIXELS: the maximum that the last observation was made of
     Episode* episodes;
     const u8* rom;
     const Settings* settings;
@@ -41,23 +41,40 @@ struct Arrays {
 #define SHOW_PLAYED (-1)   // the last picture, of a start
 #define SHOW_START (-2)    // start -2 - n, which is copied
 
+INLINE StepResult result_now(const Console& s, i32 ended) {
+    return StepResult{0, lives(s), 0, 0, s.frame_number, s.episode_frame_number, ended,
+                      lives(s), s.frame_number, s.episode_frame_number};
+}
+
 INLINE void step_console(const Arrays& a, Env& e, i32 index, long long action, StepResult* results, bool seen) {
+    const i32 reset_mode = a.settings->reset_mode;
     // What is no action is a NOOP: nobody would hear a complaint.
     const i32 played = action >= 0 && action < ACTIONS ? a.settings->action[action] : ACTION_NOOP;
     const i32 left = a.consoles - (i32)blockIdx.x * LANES;
-    const u32 lanes = left >= LANES ? 0xFFFFFFFFu : (1u << left) - 1;
     Episode episode = a.episodes[index];
+    const u32 lanes = going_on(left >= LANES ? 0xFFFFFFFFu : (1u << left) - 1, !episode.over);
+    if (episode.over) {
+        // The next game starts in this step, whatever the action, or when the caller says so.
+        const bool starts = reset_mode == RESET_NEXT_STEP;
+        a.shown[index] = starts ? SHOW_ENDED : 0;
+        results[index] = result_now(e.s, !starts);
+        return;
+    }
     const Frames frames = play_step(e, a.console[index], episode, *a.settings, played, seen, lanes);
     const bool ended = frames.terminated || frames.truncated;
-    a.shown[index] = frames.captured + (frames.held ? SHOW_HELD : 0) + (ended ? SHOW_ENDED : 0);
+    const bool starts = ended && reset_mode == RESET_IN_STEP;
+    episode.over = ended && !starts;
+    a.shown[index] = frames.captured + (frames.held ? SHOW_HELD : 0) + (starts ? SHOW_ENDED : 0);
     a.episodes[index] = episode;
-    results[index] = StepResult{frames.reward, lives(e.s), frames.terminated, frames.truncated};
+    results[index] = StepResult{frames.reward, lives(e.s), frames.terminated | frames.life_lost, frames.truncated, e.s.frame_number,
+                               e.s.episode_frame_number, ended, lives(e.s), e.s.frame_number,
+                               e.s.episode_frame_number};
 }
 
 INLINE void start_console(const Arrays& a, Env& e, i32 index) {
     const Settings& set = *a.settings;
     const i32 drawn = draw_noops(e, set);
-    a.episodes[index].elapsed = 0;
+    a.episodes[index].elapsed = a.episodes[index].over = 0;
     if (a.starts && may_take_start(e.s, set)) {
         take_start(e.s, e.g, a.starts[drawn]);
         a.shown[index] = SHOW_START - drawn;
@@ -71,13 +88,28 @@ INLINE void start_console(const Arrays& a, Env& e, i32 index) {
 #define STEP 1   // play actions[index]
 #define START 2  // start the next game, where one ended
 #define KEEP 3   // load the ROM and keep the start with `index` no-ops
+#define RESET 4  // start a game
+
+// What an operation reads and writes; a null pointer where it does not.
+struct Inputs {
+    const long long* actions;
+    const i32* paddle_steps;  // see Env; null: the usual one
+    const u32* seeds;
+    const u8* chosen;         // the consoles that are seeded or reset, null: all; the others show what they showed
+    StepResult* results;
+};
 
 // One kernel for all of them: the emulator is compiled once.
 KERNEL __launch_bounds__(LANES, BLOCKS_AT_ONCE)
-run_consoles(Arrays a, i32 operation, const long long* actions, const u32* seeds, StepResult* results, i32 seen) {
+run_consoles(Arrays a, i32 operation, Inputs in, i32 seen) {
     const i32 index = blockIdx.x * LANES + threadIdx.x;
     if (index >= a.consoles) return;
     if (operation == START && !(a.shown[index] >= 0 && (a.shown[index] & SHOW_ENDED))) return;
+    if (in.chosen && !in.chosen[index]) {
+        a.shown[index] = 0;
+        in.results[index] = result_now(a.console[index], a.episodes[index].over);
+        return;
+    }
     const Settings& set = *a.settings;
     // Copies of its own: local memory lies so that the lanes of a warp read neighbouring words.
     Console s;
@@ -85,14 +117,15 @@ run_consoles(Arrays a, i32 operation, const long long* actions, const u32* seeds
     f.lanes = 0;
     f.log = a.log + (u64)blockIdx.x * LOG_ENTRIES * LANES + threadIdx.x;
     Env e = Env{s, a.generators[index], a.pictures + (u64)index * 2 * PICTURE_BYTES, a.rom, f, DRAW_EXACTLY, 0, 0, 0,
-                a.held + (u64)index * PICTURE_BYTES};
-    if (operation == STEP || operation == START) {
-        copy_words(s, a.console[index]);
+                a.held + (u64)index * PICTURE_BYTES, PADDLE_STEP};
+    if (in.paddle_steps) e.paddle_step = in.paddle_steps[index];
+    if (operation == SEED || operation == KEEP) {
+        load_for(e, set, in.seeds ? in.seeds[index] : 0);
     } else {
-        load_for(e, set, seeds ? seeds[index] : 0);
+        copy_words(s, a.console[index]);
     }
     if (operation == STEP) {
-        step_console(a, e, index, actions[index], results, seen != 0);
+        step_console(a, e, index, in.actions[index], in.results, seen != 0);
     } else if (operation == KEEP) {
         const i32 frames_before = s.frame_number;
         play_start(e, set, index);
@@ -100,10 +133,15 @@ run_consoles(Arrays a, i32 operation, const long long* actions, const u32* seeds
         a.shown[index] = SHOW_PLAYED;
     } else {
         start_console(a, e, index);
-        if (operation == SEED)
-            results[index] = StepResult{0, lives(s), 0, 0};
-        else
-            results[index].lives = lives(s);
+        StepResult result = result_now(s, 0);
+        if (operation == START && set.reset_mode == RESET_IN_STEP) {
+            // The next game's, beside what the last one came to.
+            const i32 lives_now = result.lives;
+            result = in.results[index];
+            result.lives = lives_now, result.frame_number = s.frame_number;
+            result.episode_frame_number = s.episode_frame_number;
+        }
+        in.results[index] = result;
     }
     copy_words(a.console[index], s);
 }
@@ -133,12 +171,12 @@ INLINE void copy_together(u8* to, const u8* from, i32 bytes) {
 INLINE void make_grey(const Arrays& a, i32 index, i32 shown) {
     const Settings& set = *a.settings;
     const Console& s = a.console[index];
-    const u8* table = set.grey[s.is_pal ? 1 : 0];
+    const u8* table = set.table[0][s.is_pal ? 1 : 0];
     const u8* pictures = a.pictures + (u64)index * 2 * PICTURE_BYTES;
     const u8* now = pictures + s.picture * PICTURE_BYTES;
     const bool held = shown > 0 && (shown & SHOW_HELD);
     const u8* before = held ? a.held + (u64)index * PICTURE_BYTES : pictures + (s.picture ^ 1) * PICTURE_BYTES;
-    u8* grey = a.grey + (u64)index * PICTURE_BYTES;
+    u8* grey = a.planes + (u64)index * PICTURE_BYTES;
     const i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
     const i32 captured = shown < 0 ? usual : shown & 3;
     const bool pooled = shown > 0 && captured > 0 && usual == 2 && set.max_pool;
@@ -158,7 +196,7 @@ make_frames(Arrays a, u8* observation, u8* final_observation, i32 only_started) 
     const i32 index = blockIdx.x, shown = a.shown[index];
     if (only_started && shown >= 0) return;
     const Settings& set = *a.settings;
-    u8* grey = a.grey + (u64)index * PICTURE_BYTES;
+    u8* grey = a.planes + (u64)index * PICTURE_BYTES;
     if (shown <= SHOW_START) {
         const u64 start = (u64)(SHOW_START - shown);
         copy_together(a.pictures + (u64)index * 2 * PICTURE_BYTES, a.start_pictures + start * 2 * PICTURE_BYTES, 2 * PICTURE_BYTES);

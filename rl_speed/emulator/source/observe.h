@@ -6,12 +6,25 @@
 
 struct Settings {
     i32 frame_skip, max_pool, noop_max, fire_on_reset, max_frames, episodic_life;
+    i32 life_loss_ends;  // a lost life is reported as an end, but the game goes on
+    i32 reset_mode;      // RESET_...
+    i32 draw_all;        // every picture is drawn, for those who look at it
     i32 height, width, first_row, rows;  // the observation's size before the crop, and the rows that are kept
+    i32 channels, stack;                 // of a frame: 1 grey, 3 colours, 0 the RAM instead; frames of an observation
     i32 default_mode, mode, difficulty, cache_starts;
     double stickiness;
-    i32 action[ACTIONS];   // the agent's actions, as ale numbers them
-    u8 grey[2][256];       // of palette values: NTSC, PAL
+    i32 action[ACTIONS];    // the agent's actions, as ale numbers them
+    u8 table[3][2][256];    // of each channel, what palette values are in it: NTSC, PAL
 };
+
+// When a game that is over is followed by the next one.
+#define RESET_IN_STEP 0    // in the step that ended it
+#define RESET_NEXT_STEP 1  // in the step after that, whose action is ignored
+#define RESET_NEVER 2      // when the caller says so
+
+INLINE u64 frame_bytes(const Settings& set) {
+    return set.channels == 0 ? 128 : (u64)set.rows * (u64)set.width * (u64)set.channels;
+}
 
 // Weights of the resize along one axis: cell k is the weighted sum of `taps` pixels from first[k] on.
 #define MAX_TAPS 16
@@ -25,7 +38,9 @@ struct Axis {
 
 // What a step says beside the observation.
 struct StepResult {
-    i32 reward, lives, terminated, truncated;
+    i32 reward, lives, terminated, truncated, frame_number, episode_frame_number;
+    i32 ended;  // the game did: terminated may also be said of a lost life
+    i32 final_lives, final_frame_number, final_episode_frame_number;  // of the game that ended, before the next one
 };
 
 // Half to even, where the sum lies between 0 and 255.5: adding 2^23 leaves no bits behind the point.
@@ -51,7 +66,8 @@ INLINE u8 whole_cell(const Axis& columns, const Axis& lines, const u8* grey, i32
 // What of an environment outlives a step, beside its console.
 struct Episode {
     u64 hash;     // with HASH_FRAMES: of every frame that an agent's step played
-    i32 elapsed, unused;  // frames since the reset's no-ops
+    i32 elapsed;  // frames since the reset's no-ops
+    i32 over;     // the game is over, and the next one is still to be started
 };
 
 #ifndef HASH_FRAMES
@@ -183,16 +199,18 @@ OUTLINE void play_start(Env& e, const Settings& set, i32 drawn) {
 #define ALWAYS_CAREFUL 0  // 1, for tests: every frame is drawn exactly
 #endif
 
+#define CAREFUL_STEPS 4  // that are drawn exactly after one that had to be
+
 // What the frames of a step came to; `captured` of its last two pictures count.
 struct Frames {
-    i32 reward, captured, terminated, truncated, held;
+    i32 reward, captured, terminated, truncated, held, life_lost;
 };
 
 // A step that must be run again, exactly: what is wrong with a picture matters only to those who look.
 INLINE bool stopped(const Env& e, bool seen) { return (e.cut && seen) || e.inexact; }
 
 OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 action, bool careful, bool seen, u32 lanes) {
-    Frames out = {0, 0, 0, 0, 0};
+    Frames out = {0, 0, 0, 0, 0, 0};
     const i32 lives_before = lives(e.s);
     bool over = false;
     for (i32 k = 0; k < set.frame_skip; k++) {
@@ -205,6 +223,7 @@ OUTLINE Frames run_frames(Env& e, Episode& episode, const Settings& set, i32 act
         out.reward += reward;
         episode.elapsed++;
         const bool life_lost = lives(e.s) < lives_before && lives(e.s) > 0;
+        out.life_lost = set.life_loss_ends && life_lost;
         out.terminated = game_over(e.s) || (set.episodic_life && life_lost);
         out.truncated = !out.terminated && episode.elapsed >= set.max_frames;
         over = out.terminated || out.truncated || (!careful && stopped(e, seen));
@@ -226,18 +245,21 @@ INLINE Frames play_step(Env& e, const Console& kept, Episode& episode, const Set
     Console& s = e.s;
     const u32 sticky = e.g.sticky[624];
     // A second run draws the same random numbers again, so it is not possible where they are about to be renewed.
-    bool careful = ALWAYS_CAREFUL || s.careful || sticky + 2 * (u32)set.frame_skip > 624;
+    bool careful = ALWAYS_CAREFUL || set.draw_all || s.careful || sticky + 2 * (u32)set.frame_skip > 624;
     const Episode kept_episode = episode;
     for (;;) {
         const Frames frames = run_frames(e, episode, set, action, careful, seen, lanes);
-        if (careful || !stopped(e, seen)) return frames;
+        if (careful || !stopped(e, seen)) {
+            s.careful = e.cut || e.inexact ? CAREFUL_STEPS : s.careful > 0 ? s.careful - 1 : 0;
+            return frames;
+        }
         // A picture that is cut off shows what earlier frames, or the piece drawn last, left there. Such a step stops
-        // and is run once more with everything drawn, and from then on this console always is. The frames before the
-        // one that was cut off draw over all that the first run left.
+        // and is run once more with everything drawn, and so are the next ones: such pictures seldom come alone. The
+        // frames before the one that was cut off draw over all that the first run left.
         copy_words(s, kept);
         episode = kept_episode;
         e.g.sticky[624] = sticky;
-        s.careful = 1;
+        e.cut = e.inexact = 0;
         careful = true;
         lanes = arrived_together();
     }

@@ -181,8 +181,7 @@ static void** given;
 template <class T> static T argument(int n) { return *(T*)given[n]; }
 
 static void call_run_consoles() {
-    run_consoles(argument<Arrays>(0), argument<i32>(1), argument<const long long*>(2), argument<const u32*>(3),
-                 argument<StepResult*>(4), argument<i32>(5));
+    run_consoles(argument<Arrays>(0), argument<i32>(1), argument<Inputs>(2), argument<i32>(3));
 }
 static void call_make_frames() {
     make_frames(argument<Arrays>(0), argument<u8*>(1), argument<u8*>(2), argument<i32>(3));

@@ -55,7 +55,7 @@ class CudaVectorEnv:
 
     def recv(self) -> EnvStep:
         """See VectorEnv."""
-        reward, lives, terminated, truncated = self._consoles.results.unbind(1)
+        reward, lives, terminated, truncated, *_ = self._consoles.results.unbind(1)
         is_over = (terminated | truncated).bool()
         life_lost = (lives < self._lives) & (lives > 0) & ~is_over
         self._lives = lives.clone()

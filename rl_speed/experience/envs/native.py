@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from rl_speed.config import EnvsConfig
-from rl_speed.emulator.consoles import Consoles, Step
+from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import Game, find_game
+from rl_speed.emulator.records import Step
 from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.experience.envs.journal import SeedJournal
 from rl_speed.experience.envs.preprocessing import action_names
