@@ -29,7 +29,7 @@ class AtariEnv(gymnasium.Env[UInt8Array, Any]):
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012
 
     def __init__(self, game: str, *, render_mode: str | None = None, **arguments: Any) -> None:
-        for name in ("num_envs", "batch_size", "num_threads", "thread_affinity_offset", "autoreset_mode"):
+        for name in ("num_envs", "batch_size", "num_threads", "thread_affinity_offset", "autoreset_mode", "device"):
             if name in arguments:
                 raise UserError(f"{name}: this is one env; leave it out, or make an AtariVectorEnv")
         self._envs = AtariVectorEnv(

@@ -23,7 +23,12 @@ def state_fingerprint(game: Game, settings: ConsoleSettings) -> UInt8Array:
 
     Settings that say when a game ends and starts, and what is drawn for those who look, may differ.
     """
-    settings = replace(settings, reset_mode="same_step", draw_all=False, cache_starts=True, max_frames=1)
+    draws = settings.draw_all and settings.observation == "ram"  # else nothing is drawn, and there are no pictures
+    mode = game.facts["default_mode"] if settings.mode is None else int(settings.mode)
+    settings = replace(
+        settings, reset_mode="same_step", draw_all=draws, cache_starts=True, max_frames=1, mode=mode,
+        difficulty=int(settings.difficulty),
+    )  # fmt: skip
     layout = source_texts()["console.h"] + source_texts()["observe.h"] + game.rule_source()
     digest = hashlib.sha256(f"{game.name}\0{settings}\0{layout}".encode()).digest()
     return np.frombuffer(digest, dtype=np.uint8)

@@ -413,6 +413,7 @@ class Consoles:
 
     def inspect(self, index: int = 0) -> ConsoleReadout:
         """Reads RAM, screen, counters and registers. The arrays are copies."""
+        self.drop()
         self._call(
             "console_look", self._place(index), _pointer(self._ram), _pointer(self._picture), _pointer(self._numbers)
         )
@@ -434,6 +435,7 @@ class Consoles:
 
     def save(self, consoles: Int64Array | None = None) -> dict[str, UInt8Array]:
         """A copy of everything, to be given to `restore`; [N, bytes] each, or of some consoles [M, bytes]."""
+        self.drop()
         chosen = slice(None) if consoles is None else consoles
         saved = {name: array[chosen].copy() for name, array in self.state.items()}
         return {**saved, "fingerprint": self._fingerprint.copy()}
@@ -444,6 +446,7 @@ class Consoles:
         Raises:
             UserError: it was saved with another number of consoles, game, settings or version.
         """
+        self.drop()
         chosen = slice(None) if consoles is None else consoles
         count = self.num_consoles if consoles is None else len(consoles)
         check_state(state, self._fingerprint, {name: (count, array.shape[1]) for name, array in self.state.items()})

@@ -38,6 +38,11 @@ class DeviceConsoles:
         self._stack = torch.zeros(shape, dtype=torch.uint8, device=self.device)
         self._is_over = torch.zeros(num_consoles, dtype=torch.bool, device=self.device)
 
+    @staticmethod
+    def is_tensor(actions: Any) -> bool:
+        """Whether these are tensors, which may be on the device."""
+        return isinstance(actions, Tensor)
+
     def seed(self, seeds: Int64Array, mask: BoolArray | None = None) -> Step:
         """See Consoles."""
         return self._started(self._consoles.seed(torch.from_numpy(seeds), self._tensor(mask)), mask)

@@ -156,7 +156,7 @@ class Upgrade:
         with cls._lock:
             key = (game.name, rom_path)
             one = cls._running.get(key)
-            if one is None:
+            if one is None or (one.ready is None and not one._thread.is_alive()):
                 one = cls._running[key] = cls(game, rom_path)
             one._users += 1
             return one
@@ -186,10 +186,20 @@ class Upgrade:
             self._users -= 1
             if self._users:
                 return
-            self._running.pop(self._key, None)
+            if self._running.get(self._key) is self:
+                self._running.pop(self._key)
         self._ending.stop.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
+
+
+def _forget_after_fork() -> None:
+    # Their threads are the other process's.
+    Upgrade._running, Upgrade._lock = {}, threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 def warm(games: Iterable[Game], processes: int) -> Iterator[Game]:
@@ -202,6 +212,10 @@ def warm(games: Iterable[Game], processes: int) -> Iterator[Game]:
     chosen = list(games)
     with ProcessPoolExecutor(min(processes, len(chosen))) as pool:
         futures = {pool.submit(recompiled_library, game): game for game in chosen}
-        for future in as_completed(futures):
-            future.result()
-            yield futures[future]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

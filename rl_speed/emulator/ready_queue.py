@@ -41,8 +41,9 @@ class ReadyQueue:
             rows = step.rows(indices)
             self._ready.extend((int(index), rows, place) for place, index in enumerate(indices))
             self._consoles.upgrade()
-        self._consoles.send_some(self.held, actions, paddle_steps)
-        self.held = _NOBODY
+        # Not theirs any more, also if this is interrupted: nobody may be given two steps.
+        sent, self.held = self.held, _NOBODY
+        self._consoles.send_some(sent, actions, paddle_steps)
 
     def recv(self) -> tuple[Int32Array, Step]:
         """The next M consoles that are ready, int32 [M], and their rows of a step."""
@@ -54,4 +55,4 @@ class ReadyQueue:
             indices.append(waited)
             parts.append(step.rows(waited))
         self.held = np.concatenate(indices)
-        return self.held, Step.joined(parts)
+        return self.held.copy(), Step.joined(parts)

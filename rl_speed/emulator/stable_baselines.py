@@ -35,6 +35,8 @@ class AtariVecEnv(VecEnv):
             raise UserError("envs: Stable-Baselines3 needs autoreset_mode='SameStep' and no batch_size")
         self.envs = envs
         self.render_mode = envs.render_mode
+        if envs.is_on_gpu:
+            raise UserError("envs: Stable-Baselines3 wants arrays in main memory; make the envs with device='cpu'")
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
         self.metadata = envs.metadata
         self._returns = np.zeros(envs.num_envs)

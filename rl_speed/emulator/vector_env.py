@@ -141,7 +141,7 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
             episodic_life=flag("episodic_life", episodic_life),
             image_height=whole("img_height", img_height, 20, 210),
             image_width=whole("img_width", img_width, 20, SCREEN_COLUMNS),
-            mode=mode,
+            mode=None if mode is None else whole("mode", mode, 0, 2**31 - 1),
             difficulty=0 if difficulty is None else whole("difficulty", difficulty, 0, 3),
             life_loss_ends=flag("life_loss_info", life_loss_info),
             observation=as_obs_type(obs_type, flag("grayscale", grayscale)),
@@ -152,10 +152,13 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
         self._clips = flag("reward_clipping", reward_clipping)
         threads = whole("num_threads", num_threads, 0, 1024) or usable_cores().count
         first_core = whole("thread_affinity_offset", thread_affinity_offset, -1, 1023)
-        self._is_on_gpu = is_gpu(device)
+        self.is_on_gpu = is_gpu(device)
         self._consoles: Any
-        if self._is_on_gpu:
-            from rl_speed.emulator.device_consoles import DeviceConsoles
+        if self.is_on_gpu:
+            try:
+                from rl_speed.emulator.device_consoles import DeviceConsoles
+            except ModuleNotFoundError as error:
+                raise UserError(f"device: a GPU takes torch ({error}); `pip install 'rl-speed[cuda]'`") from error
 
             if self.batch_size < self.num_envs:
                 raise UserError("batch_size: on a GPU all envs step together; leave it out")
@@ -317,11 +320,11 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
         infos = self._infos(step, indices)
         infos["reward"], infos["game_over"] = _int32(step.reward), step.ended
         done = step.terminated | step.truncated
-        if self._is_on_gpu:
+        if self.is_on_gpu:
             self._note_ends_there(step, done, infos)
         elif done.any():
             self._note_ends(step, done, infos)
-        reward: Any = infos["reward"].clip(-1, 1) if self._clips else infos["reward"]
+        reward: Any = infos["reward"].clip(-1, 1) if self._clips else _int32(step.reward)
         return self._stacked(step.observation), reward, step.terminated, step.truncated, infos
 
     def _note_ends_there(self, step: Any, done: Any, infos: dict[str, Any]) -> None:
@@ -360,8 +363,10 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
             over = np.flatnonzero(self._is_over).tolist()
             raise ResetNeeded(f"step: the games of envs {over} are over; reset them, e.g. with a reset_mask")
         count = len(self._queue.held) if self._queue else self.num_envs
-        if self._is_on_gpu and hasattr(actions, "device"):
-            if self._threshold is None and actions.ndim == 1 and len(actions) == count:
+        if self._queue and count == 0:
+            raise ResetNeeded("step: an earlier one was interrupted; call reset first")
+        if self.is_on_gpu and self._consoles.is_tensor(actions):
+            if self._threshold is None and tuple(actions.shape) == (count,) and not actions.is_floating_point():
                 return actions, None
             actions = actions.cpu().numpy()
         try:
@@ -375,6 +380,9 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
             return as_discrete(np.clip(given, box.low, box.high), self._threshold)
         if given.shape != (count,) or given.dtype.kind not in "iu":
             raise UserError(f"actions: {actions!r} must be {count} integers")
+        # Elsewhere the consoles look.
+        if self.is_on_gpu and (given.min() < 0 or given.max() >= self.single_action_space.n):
+            raise UserError(f"actions: {actions!r} must be indices from 0 to {self.single_action_space.n - 1}")
         return given.astype(np.int64), None
 
     def _stacked(self, observation: UInt8Array) -> UInt8Array:
@@ -431,7 +439,7 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
         self._consoles.restore({**given.rows, "fingerprint": given.fingerprint}, chosen)
         self._needs_seed[chosen] = False
         step = self._consoles.show()
-        ended = step.ended.cpu().numpy() if self._is_on_gpu else step.ended
+        ended = step.ended.cpu().numpy() if self.is_on_gpu else step.ended
         self._is_over[chosen] = ended[chosen] & (self.autoreset_mode == AutoresetMode.DISABLED)
         return self._stacked(step.observation), self._infos(step)
 

@@ -78,9 +78,9 @@ def test_continuous_actions_and_lost_lives():
     ours, other = make("cuda", **arguments), make("cpu", **arguments)
     other.action_space.seed(3)
     assert_alike(ours.reset(seed=1), other.reset(seed=1))
-    for _ in range(16):
+    for step in range(16):
         actions = other.action_space.sample()
-        assert_alike(ours.step(torch.from_numpy(actions)), other.step(actions))
+        assert_alike(ours.step(torch.from_numpy(actions) if step % 2 else actions), other.step(actions))
 
 
 @pytest.mark.slow
@@ -101,6 +101,17 @@ def test_states_go_from_the_gpu_to_the_cpu_and_back(arguments):
     other.load_states(saved[[2, 0]], [0, 1])
     for first, second in zip(play(ours, 6, seed=2), play(other, 6, seed=2), strict=True):
         assert_alike(first, second)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_wrong_actions_on_the_host_are_refused():
+    env = make("cuda")
+    env.reset(seed=0)
+    wrong = ([0, 0], [0, 9, 0], [-1, 0, 0], np.zeros(3), torch.zeros(3), torch.zeros(2, dtype=torch.int64))
+    for actions in wrong:
+        with pytest.raises(UserError, match="actions"):
+            env.step(actions)
+    assert env.step(np.array([0, 1, 2]))[0].shape == (N, 3, 42, 42)
 
 
 @pytest.mark.usefixtures("kernels")

@@ -109,15 +109,17 @@ def test_every_size_is_resized_as_ale_py_does_it(size):
 
 
 # Of each of these a whole game; of Montezuma's Revenge, a PAL game and others the beginning.
-WHOLE_GAMES = ["pong", "breakout", "space_invaders", "seaquest", "enduro", "ms_pacman"]
+WHOLE_GAMES = {
+    "pong": SAME_STEP, "breakout": NEXT_STEP, "space_invaders": SAME_STEP, "seaquest": NEXT_STEP, "enduro": SAME_STEP,
+    "ms_pacman": NEXT_STEP,
+}  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE_GAMES)
 def test_whole_games(name):
-    for mode in (NEXT_STEP, SAME_STEP):
-        arguments = {"autoreset_mode": mode, "reward_clipping": False}
-        assert_equal_to_ale_py(name, 0, games=3, recompile=name == "pong", **arguments)
+    arguments = {"autoreset_mode": WHOLE_GAMES[name], "reward_clipping": False}
+    assert_equal_to_ale_py(name, 0, games=3, recompile=name == "pong", **arguments)
 
 
 @pytest.mark.slow
@@ -397,6 +399,18 @@ def test_the_first_that_are_ready():
     together.close()
 
 
+def test_a_batch_that_was_interrupted_is_never_played_twice():
+    env = make(num_envs=4, batch_size=2)
+    _, infos = env.reset(seed=0)
+    infos["env_id"][:] = 3  # the caller's own
+    env._queue.send(np.array([0, 0]), None)  # and Ctrl-C before the env notices
+    with pytest.raises(ResetNeeded, match="interrupted"):
+        env.step([0, 0])
+    env.reset(seed=0)
+    assert env.step([0, 0])[4]["env_id"].tolist() == [2, 3]
+    env.close()
+
+
 def test_batches_over_ends_of_games():
     env = make(num_envs=5, batch_size=3, autoreset_mode=SAME_STEP, continuous=True, **SHORT)
     env.action_space.seed(0)
@@ -520,6 +534,14 @@ def test_what_is_rendered_is_the_games_screen(obs_type):
     blind.close()
 
 
+def test_the_default_mode_by_number_is_the_default():
+    env, other = make(mode=0), make()
+    env.reset(seed=0)
+    other.load_states(env.save_states())
+    env.close()
+    other.close()
+
+
 def test_a_game_mode_can_be_chosen():
     env, usual = make(mode=1, difficulty=1, obs_type="ram"), make(obs_type="ram")
     selected = [one.reset(seed=0)[0][:, -1, 22].tolist() for one in (env, usual)]
@@ -603,6 +625,7 @@ def test_gymnasiums_wrappers_that_need_other_packages(kind, tmp_path):
         ({"noop_max": -1}, ["noop_max", "-1"]),
         ({"obs_type": "color"}, ["obs_type", "color", "rgb"]),
         ({"mode": 9}, ["mode", "9", "[0, 1]"]),
+        ({"mode": 1.0}, ["mode", "1.0", "whole number"]),
         ({"difficulty": 7}, ["difficulty", "7"]),
         ({"render_mode": "human"}, ["render_mode", "human", "rgb_array"]),
         ({"continuous": True, "continuous_action_threshold": 2}, ["continuous_action_threshold", "2"]),

@@ -250,12 +250,12 @@ INLINE Frames play_step(Env& e, const Console& kept, Episode& episode, const Set
     for (;;) {
         const Frames frames = run_frames(e, episode, set, action, careful, seen, lanes);
         if (careful || !stopped(e, seen)) {
-            s.careful = e.cut || e.inexact ? CAREFUL_STEPS : s.careful > 0 ? s.careful - 1 : 0;
+            s.careful = stopped(e, seen) ? CAREFUL_STEPS : s.careful > 0 ? s.careful - 1 : 0;
             return frames;
         }
         // A picture that is cut off shows what earlier frames, or the piece drawn last, left there. Such a step stops
-        // and is run once more with everything drawn, and so are the next ones: such pictures seldom come alone. The
-        // frames before the one that was cut off draw over all that the first run left.
+        // and is run once more with everything drawn, and so are the next ones: such pictures seldom come alone. Of the
+        // picture that it stopped in, the first run drew no more than the second does.
         copy_words(s, kept);
         episode = kept_episode;
         e.g.sticky[624] = sticky;
