@@ -138,7 +138,7 @@ def test_lives():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", VARIED)
+@pytest.mark.parametrize("name", VARIED[::2])
 def test_colours_and_continuous_actions_of_other_games(name):
     assert_equal_to_ale_py(name, 120, grayscale=False, continuous=True, continuous_action_threshold=0.3)
 
