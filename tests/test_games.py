@@ -38,7 +38,11 @@ def test_our_own_emulator_plays_it_too(game, tmp_path):
 def test_every_rom_is_a_game_or_refused(tmp_path):
     # In processes of their own: ale-py ends the process that gives it a ROM which it does not play.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
-        parts = [processes.submit(try_out_all, ROMS[part::8], tmp_path, OF_ALE_PY) for part in range(8)]
+        # Each on one of ale-py's backends; the odd ones above are played on both.
+        parts = [
+            processes.submit(try_out_all, ROMS[part::8], tmp_path, (OF_ALE_PY[part % len(OF_ALE_PY)],))
+            for part in range(8)
+        ]
         answers = {game: refusals for part in parts for game, refusals in part.result().items()}
     assert sorted(answers) == ROMS
     for game, refusals in answers.items():
