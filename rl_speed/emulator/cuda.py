@@ -18,6 +18,7 @@ from rl_speed.emulator.libraries import find_blocks
 from rl_speed.emulator.nvidia import DriverLauncher, check_cuda
 from rl_speed.emulator.records import RESULTS
 from rl_speed.emulator.settings import ConsoleSettings, CSettings, c_settings
+from rl_speed.system.arrays import Int64Array
 from rl_speed.system.errors import UserError
 
 _LANES, _FRAME_THREADS = 32, 256  # of source/kernels.cu
@@ -276,18 +277,35 @@ class CudaConsoles:
                 f"played; give a contiguous int64 one of shape ({self.num_consoles},) on {self.device}."
             )
 
-    def save(self, device: torch.device | str | None = None) -> dict[str, Tensor]:
-        """A copy of everything, to be given to `restore`; uint8 [N, bytes] each, on the consoles' device or another."""
-        saved = {name: tensor.to(device or self.device, copy=True) for name, tensor in self.state.items()}
+    def save(self, device: torch.device | str | None = None, consoles: Int64Array | None = None) -> dict[str, Tensor]:
+        """A copy of everything, to be given to `restore`.
+
+        Args:
+            device: where it lies; by default the consoles'.
+            consoles: numbers of M of them; None: all N.
+
+        Returns:
+            uint8 [N, bytes] or [M, bytes] each.
+        """
+        saved = {
+            name: (tensor if consoles is None else tensor[self._index(consoles)]).to(device or self.device, copy=True)
+            for name, tensor in self.state.items()
+        }
         return {**saved, "fingerprint": torch.from_numpy(self._fingerprint.copy())}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Brings a saved state back; one of consoles on the CPU will do as well.
+    def restore(self, state: Mapping[str, Tensor], consoles: Int64Array | None = None) -> None:
+        """Brings a saved state back, in all consoles or in some; one of consoles on the CPU will do as well.
 
         Raises:
             UserError: it was saved with another number of consoles, game, settings or version.
         """
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.state.items()}
-        check_state(state, self._fingerprint, shapes)
+        count = self.num_consoles if consoles is None else len(consoles)
+        check_state(state, self._fingerprint, {name: (count, tensor.shape[1]) for name, tensor in self.state.items()})
         for name, tensor in self.state.items():
-            tensor.copy_(state[name])
+            if consoles is None:
+                tensor.copy_(state[name])
+            else:
+                tensor[self._index(consoles)] = state[name].to(self.device)
+
+    def _index(self, consoles: Int64Array) -> Tensor:
+        return torch.from_numpy(consoles).to(self.device)

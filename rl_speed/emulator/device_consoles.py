@@ -101,29 +101,24 @@ class DeviceConsoles:
 
     def save(self, consoles: Int64Array | None = None) -> dict[str, UInt8Array]:
         """See Consoles; in main memory, and fit for consoles on the CPU."""
-        chosen: Any = slice(None) if consoles is None else torch.from_numpy(consoles).to(self.device)
-        state = self._consoles.save()
-        fingerprint = state.pop("fingerprint").numpy()
-        rows = {name: tensor[chosen].cpu().numpy() for name, tensor in state.items()}
+        saved = self._consoles.save("cpu", consoles)
         if self._stack.shape[1] > 1:
-            rows["stack"] = self._stack[chosen].flatten(1).cpu().numpy()
-        return {**rows, "fingerprint": fingerprint}
+            saved["stack"] = self._stack[self._rows(consoles)].flatten(1).cpu()
+        return {name: tensor.numpy() for name, tensor in saved.items()}
 
     def restore(self, state: Mapping[str, UInt8Array], consoles: Int64Array | None = None) -> None:
         """See Consoles."""
-        rows = np.arange(len(self._stack)) if consoles is None else consoles
-        everything = {name: torch.from_numpy(array) for name, array in self.save().items()}
-        merged = dict(everything)
-        for name, tensor in everything.items():
-            if name != "fingerprint" and name in state and state[name].shape[1:] == tuple(tensor.shape[1:]):
-                merged[name] = tensor.clone()
-                merged[name][torch.from_numpy(rows)] = torch.from_numpy(np.ascontiguousarray(state[name]))
-        merged["fingerprint"] = torch.from_numpy(np.ascontiguousarray(state["fingerprint"]))
-        stack = merged.pop("stack", None)
-        self._consoles.restore(merged)
-        frame = self._consoles.show()
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in state.items()}
+        self._consoles.restore(tensors, consoles)
+        frame, rows = self._consoles.show(), self._rows(consoles)
         self._is_over = self._consoles.results[:, 6].bool()
-        self._stack = frame[:, None].clone() if stack is None else stack.reshape(self._stack.shape).to(self.device)
+        shape = (-1, *self._stack.shape[1:])
+        newest = frame[rows].reshape(shape) if self._stack.shape[1] == 1 else tensors["stack"].reshape(shape)
+        self._stack[rows] = newest.to(self.device)
+
+    def _rows(self, consoles: Int64Array | None) -> Any:
+        """Numbers of consoles, or all of them, as an index."""
+        return slice(None) if consoles is None else torch.from_numpy(consoles).to(self.device)
 
     # --- what only consoles on the CPU need ---
 

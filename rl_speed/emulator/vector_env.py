@@ -195,13 +195,7 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         """A pickle or a deep copy is another object whose games are at the same place."""
         self._check_idle()
-        parts = (self._arguments, self.save_states_of_all(), self._needs_seed, self._is_over, self.np_random)
-        return _rebuilt, parts
-
-    def save_states_of_all(self) -> SavedStates:
-        """The same as `save_states()`, of envs that were never reset, too."""
-        rows = self._consoles.save()
-        return SavedStates(rows, rows.pop("fingerprint"))
+        return _rebuilt, (self._arguments, self._saved(None), self._needs_seed, self._is_over, self.np_random)
 
     @property
     def is_unseeded(self) -> bool:
@@ -411,6 +405,9 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
         chosen = self._numbers(envs)
         if self._needs_seed[chosen].any():
             raise ResetNeeded("save_states: call reset first")
+        return self._saved(chosen)
+
+    def _saved(self, chosen: Int64Array | None) -> SavedStates:
         rows = self._consoles.save(chosen)
         return SavedStates(rows, rows.pop("fingerprint"))
 
