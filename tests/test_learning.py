@@ -9,14 +9,42 @@ WITH_ACTORS = {"actors": {"kind": "subprocess", "rollout_env_steps": 2}}
 IN_RAY = {"actors": {"kind": "ray", "count": 2, "rollout_env_steps": 2}, "envs": {"count": 2}}
 
 
-VARIANTS = {"plain": {}, "everything": EVERYTHING, "actors": WITH_ACTORS, "ray": IN_RAY}
+# Returns of the corridor are 0 to 1; a softmax over values needs a temperature below their differences.
+CATEGORICAL = {"network": {"value": "categorical", "atoms": 21, "value_range": [-0.5, 1.5]}}
+QUANTILE = {"network": {"value": "quantile", "quantiles": 11}}
+MUNCHAUSEN = {"update": {"munchausen": 0.9, "entropy_temperature": 0.01}}
+NOISY = {"network": {"noisy": True}, "exploration": {"epsilon_start": 0.3, "epsilon_end": 0.1}}
+IMPALA = {"network": {"kind": "impala", "channels": [4, 8]}}
+
+VARIANTS = {
+    "plain": {},
+    "everything": EVERYTHING,
+    "actors": WITH_ACTORS,
+    "categorical": CATEGORICAL,
+    "quantile": QUANTILE,
+    "munchausen": MUNCHAUSEN,
+    "noisy": NOISY,
+    "impala": IMPALA,
+    "rainbow": merged(merged(EVERYTHING, CATEGORICAL), NOISY),
+    "munchausen, quantile": merged(MUNCHAUSEN, QUANTILE),
+    "munchausen, categorical": merged(MUNCHAUSEN, CATEGORICAL),
+    "ray": IN_RAY,
+}
 
 
 def mean_return(checkpoint, epsilon):
     return rl_speed.evaluate(checkpoint, episodes=64, epsilon=epsilon, env=Corridor).mean
 
 
-@pytest.mark.parametrize("name", [*list(VARIANTS)[:-1], pytest.param("ray", marks=pytest.mark.ray)])
+# Together these go through all of the code; the others are tried by the slow tests.
+FAST = ("plain", "everything", "actors", "rainbow", "munchausen, quantile")
+
+
+def marked(name):
+    return pytest.param(name, marks=() if name in FAST else pytest.mark.ray if name == "ray" else pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", map(marked, VARIANTS))
 def test_a_run_learns_to_look_ahead(name, tmp_path):
     content = merged(merged(RUN, VARIANTS[name]), {"logging": {"directory": str(tmp_path)}})
     if name == "ray":

@@ -156,11 +156,16 @@ class ReplayConfig(Section):
 
 
 class NetworkConfig(Section):
-    """The shape of the Q-network."""
+    """The shape of the Q-network, and what it says of an action."""
 
-    channels: tuple[int, ...] = Field((32, 64, 64), strict=False, description="per convolution (Mnih 2015)")
-    kernels: tuple[int, ...] = Field((8, 4, 3), strict=False, description="pixels, per convolution")
-    strides: tuple[int, ...] = Field((4, 2, 1), strict=False, description="pixels, per convolution")
+    kind: Literal["convolutional", "impala"] = Field(
+        "convolutional", description="convolutional: a row of convolutions; impala: the residual one of Espeholt 2018"
+    )
+    channels: tuple[int, ...] = Field(
+        (32, 64, 64), strict=False, description="per convolution (Mnih 2015), or per stage (Espeholt 2018: 16, 32, 32)"
+    )
+    kernels: tuple[int, ...] = Field((8, 4, 3), strict=False, description="pixels, per convolution; not of impala")
+    strides: tuple[int, ...] = Field((4, 2, 1), strict=False, description="pixels, per convolution; not of impala")
     hidden: int = Field(512, ge=1, le=65536, description="units of the hidden layer (of each head if dueling)")
     dueling: bool = Field(False, description="separate value and advantage heads (Wang 2016)")
     standardise: bool = Field(
@@ -173,6 +178,24 @@ class NetworkConfig(Section):
         description="same values, faster on some CPUs: first layer over blocks of pixels, both double-DQN networks at "
         "once; auto: measured on this machine",
     )
+
+    value: Literal["expected", "categorical", "quantile"] = Field(
+        "expected",
+        description="what is said of an action: its mean return, or the distribution of its returns by the "
+        "probabilities of fixed ones (Bellemare 2017) or by quantiles (Dabney 2018)",
+    )
+    atoms: int = Field(51, ge=2, le=1001, description="fixed returns of value = categorical (Bellemare 2017: 51)")
+    value_range: tuple[float, float] = Field(
+        (-10.0, 10.0), strict=False, description="the lowest and the highest of them (Bellemare 2017: -10, 10)"
+    )
+    quantiles: int = Field(200, ge=1, le=1000, description="of value = quantile (Dabney 2018: 200)")
+    noisy: bool = Field(False, description="noise of a learned size in the heads, which explores (Fortunato 2018)")
+    noisy_sigma: float = Field(0.5, gt=0, le=10, description="its size at the start (Fortunato 2018: 0.5)")
+
+    @property
+    def can_be_fused(self) -> bool:
+        """Whether the first layer can read blocks of stride x stride pixels."""
+        return self.kind == "convolutional" and self.kernels[0] % self.strides[0] == 0
 
     @property
     def is_fused(self) -> bool:
@@ -192,8 +215,21 @@ class UpdateConfig(Section):
     learning_rate: float = Field(1e-4, gt=0, le=1, description="Adam's step size")
     adam_epsilon: float = Field(1e-8, gt=0, le=1, description="Adam's epsilon")
     max_gradient_norm: float | None = Field(None, gt=0, description="gradients are scaled down to this norm")
-    loss: Literal["mse", "huber"] = Field("mse", description="of the TD error; huber: Mnih 2015's clipping")
+    loss: Literal["mse", "huber"] = Field(
+        "mse", description="of the TD error, with network.value = expected; huber: Mnih 2015's clipping"
+    )
     double: bool = Field(False, description="the online network chooses the next action (van Hasselt 2016)")
+    munchausen: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="share of the action's log-probability that is added to its reward, under a softmax that also "
+        "gives the next action (Vieillard 2020: 0.9); null: the best action is next",
+    )
+    entropy_temperature: float = Field(0.03, gt=0, le=100, description="of that softmax (Vieillard 2020: 0.03)")
+    log_policy_min: float = Field(
+        -1.0, lt=0, description="least value of temperature x log-probability there (Vieillard 2020: -1)"
+    )
     target_sync_gradient_steps: int = Field(1000, ge=1, description="gradient steps between hard target syncs")
     target_sync_rate: float | None = Field(
         None, gt=0, le=1, description="soft sync instead: share of the online weights taken per gradient step"
@@ -269,6 +305,9 @@ class AnnealingConfig(Section):
     temperature: float | None = Field(None, ge=0, le=100, description="final exploration.temperature")
     n_step: int | None = Field(None, ge=1, le=100, description="final replay.n_step (Schwarzer 2023: 3, from 10)")
     gamma: float | None = Field(None, ge=0, le=1, description="final replay.gamma (Schwarzer 2023: 0.997, from 0.97)")
+    importance_exponent: float | None = Field(
+        None, ge=0, le=1, description="final replay.importance_exponent (Schaul 2016: 1, from 0.4)"
+    )
 
 
 class StopConfig(Section):

@@ -80,6 +80,8 @@ class EpsilonGreedyPolicy:
         random_action, is_random = _sent(random_action, observation.device), _sent(is_random, observation.device)
         if all_random:
             return random_action
+        if isinstance(self.network, QNetwork):
+            self.network.draw_noise(self._generator)
         # A network of the caller's own may keep tensors from call to call, and nothing is learned with those of
         # inference mode.
         quietly = torch.inference_mode if isinstance(self.network, QNetwork) else torch.no_grad

@@ -17,6 +17,7 @@ from rl_speed.config import ReplayConfig
 from rl_speed.learner.td import n_step_return
 from rl_speed.records import Batch, Rollout
 
+_LED = ("n_step", "gamma", "importance_exponent")  # what a run may change while it goes on
 _COLUMNS = ("frame", "is_first", "action", "reward", "terminated", "truncated")
 
 
@@ -102,9 +103,9 @@ class Replay:
         self._row_priority[place] = float(self.num_envs)
         self.rows_written += rows
 
-    def look_ahead(self, n_step: int, gamma: float) -> None:
-        """Changes how far the return of a sample reaches, from the next draw on."""
-        self.settings = replace(self.settings, n_step=n_step, gamma=gamma)
+    def lead(self, n_step: int, gamma: float, importance_exponent: float) -> None:
+        """Changes how far the return of a sample reaches and how much draws are corrected, from the next draw on."""
+        self.settings = replace(self.settings, n_step=n_step, gamma=gamma, importance_exponent=importance_exponent)
 
     @property
     def rows_drawable(self) -> range:
@@ -149,8 +150,7 @@ class Replay:
         and `count` over E, where a flat one would run over T*E slots.
 
         Source: Schaul et al. 2016, sections 3.3 and 3.4.
-        Differs: a new slot has priority 1 instead of the highest so far; the importance exponent is not annealed;
-            0.01 is added to every error.
+        Differs: a new slot has priority 1 instead of the highest so far; 0.01 is added to every error.
         """
         rows = self.rows_drawable
         row_place = torch.arange(rows.start, rows.stop, device=self.device) % self.steps
@@ -240,8 +240,8 @@ class Replay:
             name: torch.from_numpy(getattr(self, f"_{name}")[:rows].cpu().numpy())
             for name in (*_COLUMNS, "priority")
         }
-        ahead = {"n_step": self.settings.n_step, "gamma": self.settings.gamma}
-        return {"ring": ring, "rows_written": self.rows_written, "generator": self._generator.get_state(), **ahead}
+        led = {name: getattr(self.settings, name) for name in _LED}
+        return {"ring": ring, "rows_written": self.rows_written, "generator": self._generator.get_state(), **led}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned; raises ValueError if the ring had another shape.
@@ -256,7 +256,7 @@ class Replay:
             getattr(self, f"_{name}")[:rows] = tensor.to(self.device)
         self._row_priority = self._priority.sum(1, dtype=torch.float64)
         self.rows_written = state["rows_written"]
-        self.look_ahead(state.get("n_step", self.settings.n_step), state.get("gamma", self.settings.gamma))
+        self.lead(*(state.get(name, getattr(self.settings, name)) for name in _LED))
         generator = state["generator"]
         if generator is not None and generator.shape == self._generator.get_state().shape:  # not of another device
             self._generator.set_state(generator)

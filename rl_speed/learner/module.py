@@ -14,8 +14,8 @@ from rl_speed.config import UpdateConfig
 from rl_speed.learner.compiled import compiled
 from rl_speed.learner.gradient import Gradient
 from rl_speed.learner.mean import GradientMean
-from rl_speed.learner.network import QNetwork, value_of_both
-from rl_speed.learner.td import td_loss, td_target
+from rl_speed.learner.network import QNetwork, output_of, outputs_of_both, value_kind_of
+from rl_speed.learner.td import Backup, greedy_backup, munchausen_backup, weighted_mean
 from rl_speed.records import Batch
 from rl_speed.system.stage_timer import StageTimer
 
@@ -31,8 +31,9 @@ class DQNModule(pl.LightningModule):
         mean: of the gradients of ranks that learn together; None: there is one.
 
     Source: Mnih et al. 2015, algorithm 1.
-    Differs: Adam instead of RMSProp; n-step returns, double, dueling and priorities as configured; an exponential mean
-        of the weights acts if `averaging_rate` is set (Schwarzer et al. 2023 act with their soft target network).
+    Differs: Adam instead of RMSProp; n-step returns, double, Munchausen targets, distributions, dueling, noise and
+        priorities as configured; an exponential mean of the weights acts if `averaging_rate` is set (Schwarzer et al.
+        2023 act with their soft target network).
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class DQNModule(pl.LightningModule):
         self.automatic_optimization = False
         self._config, self._timer = config, timer
         self.online_network, self.target_network = online_network, target_network
+        self._values = value_kind_of(online_network)
         self.average_network: nn.Module | None = None
         if config.averaging_rate is not None:
             self.average_network = deepcopy(online_network).requires_grad_(config.slow_grads)
@@ -66,30 +68,38 @@ class DQNModule(pl.LightningModule):
         return self.online_network if self.average_network is None else self.average_network
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Loss [] and |td_error| [B] of one minibatch."""
+        """Loss [] and size of the errors [B] of one minibatch."""
         with torch.set_grad_enabled(self._config.slow_grads):
-            next_q_target, next_q_online = self._next_q_values(batch.next_observation)
-            target = td_target(batch.n_step_return, batch.bootstrap_discount, next_q_target, next_q_online)
+            next_output, backup = self._backup(batch)
+            target = self._values.target(next_output, backup)
         # slow_grads built the graph of the target for nothing; the gradient must not flow through it.
         target = target.detach()
         with torch.enable_grad():
-            q_value = self.online_network(batch.observation)
-            return td_loss(q_value, batch.action, target, batch.is_valid, batch.weight, self._config.loss)
+            output = output_of(self.online_network, batch.observation)  # [B, A, M]
+            index = batch.action[:, None, None].expand(-1, 1, output.shape[2])
+            chosen = output.gather(1, index).squeeze(1).float()  # [B, M]
+            loss, error = self._values.loss(chosen, target, self._config.loss)
+            return weighted_mean(loss, batch.is_valid, batch.weight), error * batch.is_valid
 
-    def _next_q_values(self, next_observation: Tensor) -> tuple[Tensor, Tensor | None]:
-        """q_value [B, A] of the target network and, for double DQN, of the online network."""
-        target, online = self.target_network, self.online_network
-        if not self._config.double:
-            return target(next_observation), None
-        if isinstance(target, QNetwork) and isinstance(online, QNetwork):
-            return value_of_both(target, online, next_observation)
-        return target(next_observation), online(next_observation)
+    def _backup(self, batch: Batch) -> tuple[Tensor, Backup]:
+        """The target network's output [B, A, M] of the next observation, and how the next action is chosen."""
+        rewards, target = (batch.n_step_return, batch.bootstrap_discount), self.target_network
+        if self._config.double:
+            next_output, online_output = outputs_of_both(target, self.online_network, batch.next_observation)
+            return next_output, greedy_backup(*rewards, self._values.q_value(online_output))
+        next_output = output_of(target, batch.next_observation)
+        next_q_value = self._values.q_value(next_output)
+        if self._config.munchausen is None:
+            return next_output, greedy_backup(*rewards, next_q_value)
+        q_value = self._values.q_value(output_of(target, batch.observation))
+        return next_output, munchausen_backup(*rewards, next_q_value, q_value, batch.action, self._config)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Takes one gradient step per minibatch.
 
         Returns:
-            loss float32 [N], of all ranks, and td_error float32 [N, B] of this one, detached, on the device.
+            loss float32 [N], of all ranks, and td_error float32 [N, B] of this one, the size of each sample's error,
+            detached, on the device.
         """
         optimizer: Any = self.optimizers()
         with self._timer.measure("update"):
@@ -108,8 +118,11 @@ class DQNModule(pl.LightningModule):
             optimizer: of `configure_optimizers`, or Lightning's wrapper around it, which counts the steps.
 
         Returns:
-            loss [] and |td_error| [B], detached.
+            loss [] and size of the errors [B], detached.
         """
+        for network in (self.online_network, self.target_network):
+            if isinstance(network, QNetwork):
+                network.draw_noise()
         loss, error = self.gradient(minibatch, list(self.online_network.parameters()))
         if self._config.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.online_network.parameters(), self._config.max_gradient_norm)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from rl_speed.config import UpdateConfig
 
 
 def n_step_return(reward: Tensor, is_terminal: Tensor, length: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
@@ -38,57 +40,67 @@ def n_step_return(reward: Tensor, is_terminal: Tensor, length: Tensor, gamma: fl
     return total, bootstrap
 
 
-def td_target(
-    n_step_return: Tensor, bootstrap_discount: Tensor, next_q_target: Tensor, next_q_online: Tensor | None
-) -> Tensor:
-    """What q_value is pulled toward: G + discount * Q_target(s', a').
+@dataclass(frozen=True)
+class Backup:
+    """What the value of a sample is made of: its rewards, and the values of the actions that may follow them."""
+
+    n_step_return: Tensor  # float32 [B]
+    discount: Tensor  # float32 [B], of what follows; 0 where nothing does
+    policy: Tensor  # float32 [B, A], probabilities of the next action
+    bonus: Tensor | None = None  # float32 [B, A], added to the value of each next action; None: nothing
+
+
+def greedy_backup(n_step_return: Tensor, discount: Tensor, chooser: Tensor) -> Backup:
+    """The next action is the best one.
 
     Args:
         n_step_return: float32 [B].
-        bootstrap_discount: float32 [B].
-        next_q_target: float [B, A], the target network's values of the next observation.
-        next_q_online: float [B, A], the online network's; it chooses a' (double DQN). None: the target network does.
-
-    Returns:
-        float32 [B].
+        discount: float32 [B].
+        chooser: float [B, A], q_value of the next observation by which it is chosen: the target network's, or the
+            online network's (double DQN).
 
     Source: Mnih et al. 2015, equation 2; double: van Hasselt et al. 2016, equation 4.
     """
-    chooser = next_q_target if next_q_online is None else next_q_online
-    next_action = chooser.argmax(dim=1, keepdim=True)  # [B, 1]
-    next_value = next_q_target.gather(1, next_action).squeeze(1).float()
-    return n_step_return + bootstrap_discount * next_value
+    policy = F.one_hot(chooser.argmax(dim=1), chooser.shape[1]).to(torch.float32)
+    return Backup(n_step_return, discount, policy)
 
 
-def td_loss(
-    q_value: Tensor,
-    action: Tensor,
-    target: Tensor,
-    is_valid: Tensor,
-    weight: Tensor,
-    kind: Literal["mse", "huber"],
-) -> tuple[Tensor, Tensor]:
-    """Weighted mean loss over the valid samples, and the size of each sample's error.
+def munchausen_backup(
+    n_step_return: Tensor, discount: Tensor, next_q_value: Tensor, q_value: Tensor, action: Tensor, config: UpdateConfig
+) -> Backup:
+    """The next action is drawn from a softmax, whose entropy counts; the action taken earns what it was likely.
 
     Args:
-        q_value: float [B, A].
-        action: int64 [B], the action that was taken.
-        target: float32 [B].
-        is_valid: bool [B]; samples that are not valid have no loss and no error.
-        weight: float32 [B], importance weights.
-        kind: mse, or huber with the corner at 1.
+        n_step_return: float32 [B].
+        discount: float32 [B].
+        next_q_value: float [B, A], the target network's of the next observation.
+        q_value: float [B, A], the target network's of the observation.
+        action: int64 [B], that was taken there.
+        config: alpha, temperature and the least logarithm.
 
-    Returns:
-        loss float32 [] and |td_error| float32 [B], detached.
-
-    Source: Mnih et al. 2015, equation 2; weights: Schaul et al. 2016, section 3.4.
+    Source: Vieillard, Pietquin & Geist 2020, equation 1 and the paragraph "M-DQN" of section 2 (the logarithm is
+        clipped).
+    Differs: of the rewards of a return of n steps, the first one alone is augmented.
     """
-    chosen = q_value.gather(1, action[:, None]).squeeze(1).float()  # [B, A] -> [B]
-    if kind == "huber":
-        loss = F.smooth_l1_loss(chosen, target, reduction="none")
-    else:
-        loss = F.mse_loss(chosen, target, reduction="none")
+    assert config.munchausen is not None
+    temperature = config.entropy_temperature
+    next_log_policy = F.log_softmax(next_q_value.float() / temperature, dim=1)
+    log_policy = F.log_softmax(q_value.float() / temperature, dim=1).gather(1, action[:, None]).squeeze(1)
+    likely = (temperature * log_policy).clamp(min=config.log_policy_min, max=0.0)
+    return Backup(
+        n_step_return + config.munchausen * likely, discount, next_log_policy.exp(), -temperature * next_log_policy
+    )
+
+
+def weighted_mean(loss: Tensor, is_valid: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over the valid samples, float32 [].
+
+    Args:
+        loss: float32 [B].
+        is_valid: bool [B]; samples that are not valid have no loss.
+        weight: float32 [B], importance weights.
+
+    Source: Schaul et al. 2016, section 3.4.
+    """
     mask = weight * is_valid
-    mean = (loss * mask).sum() / is_valid.sum().clamp(min=1)
-    error = ((target - chosen).abs() * is_valid).detach()
-    return mean, error
+    return (loss * mask).sum() / is_valid.sum().clamp(min=1)

@@ -167,7 +167,7 @@ def shard_counts(batch_size: int, learner_cores: int) -> list[int]:
 def _options(config: RunConfig, parts: Parts, threads: Threads) -> dict[str, list[Any]]:
     """What may be chosen for each field; a field that the user has set has one value."""
     update, network = config.update, config.network
-    can_fuse = network.kernels[0] % network.strides[0] == 0 and parts.own_network is None
+    can_fuse = network.can_be_fused and parts.own_network is None
     shards = [1] if update.compile else shard_counts(update.batch_size, threads.learner_cores)
     return {
         "precision": ["fp32", "bf16"] if update.precision == "auto" else [update.precision],

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from rl_speed.config import ExplorationConfig
+from rl_speed.config import ExplorationConfig, NetworkConfig
 from rl_speed.experience.policy import EpsilonGreedyPolicy, epsilon_at
+from rl_speed.learner.network import make_network
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,18 @@ def test_autograd_is_on_only_if_asked():
         policy.epsilon = 0.0
         policy.act(observation)
     assert seen == [False, True]
+
+
+def test_a_noisy_network_explores_anew_with_every_action_and_as_its_seed_says():
+    config = NetworkConfig(channels=(4,), kernels=(4,), strides=(4,), hidden=8, noisy=True, noisy_sigma=2.0)
+    observation = torch.full((1, 1, 20, 20), 100, dtype=torch.uint8)
+    seen = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(5)
+        policy = EpsilonGreedyPolicy(make_network(config, (1, 20, 20), 4), 4, seed)
+        policy.epsilon = 0.0
+        seen.append([int(policy.act(observation)) for _ in range(40)])
+    assert len(set(seen[0])) > 1
+    assert seen[0] == seen[1] != seen[2]
+    policy.network.eval()
+    assert len({int(policy.act(observation)) for _ in range(20)}) == 1

@@ -221,7 +221,7 @@ def test_how_far_a_return_reaches_can_change_and_comes_back(tiny_config):
     config = tiny_config(envs={"frame_stack": 3})
     replay, other = make_replay(), make_replay()
     fill(config, CountingEnv([4]), 10, replay)
-    replay.look_ahead(3, 0.25)
+    replay.lead(3, 0.25, 0.75)
     other.load_state_dict(replay.state_dict())
     for each in (replay, other):
         # Row r earns reward r + 1; row 3 is terminal; the last rows have no whole window.
@@ -229,6 +229,7 @@ def test_how_far_a_return_reaches_can_change_and_comes_back(tiny_config):
         assert sample["n_step_return"].tolist() == [1 + 2 / 4 + 3 / 16, 2 + 3 / 4 + 4 / 16]
         assert sample["bootstrap_discount"].tolist() == [1 / 64, 0]
         assert each.rows_drawable == range(2, 7)
+        assert each.settings.importance_exponent == 0.75
 
 
 def test_a_ring_of_another_shape_is_refused(tiny_config):

@@ -154,3 +154,47 @@ def test_a_weight_that_is_used_twice_is_synced_once():
     module.online_network, module.target_network = Tied(1.0), Tied(0.0)
     module.sync_target(0.5)
     assert module.target_network.a.weight.item() == 0.5
+
+
+def test_every_gradient_step_draws_noise_of_its_own_in_both_networks():
+    module = make_learner("network.noisy=true")
+    before = [network.hidden.noise_out.clone() for network in (module.online_network, module.target_network)]
+    drawn = []
+    plain = module.gradient
+
+    def gradient(*arguments):
+        drawn.append([n.hidden.noise_out.clone() for n in (module.online_network, module.target_network)])
+        return plain(*arguments)
+
+    module.gradient = gradient
+    module.training_step(make_batch(2), 0)
+    seen = [*before[:1], *drawn[0], *drawn[1]]
+    assert all(not torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
+
+
+@pytest.mark.parametrize("value", ["expected", "categorical", "quantile"])
+def test_a_distribution_is_learned_for_the_action_that_was_taken(value):
+    module = make_learner(f"network.value={value}", "network.quantiles=5", "network.atoms=6", "network.dueling=false")
+    batch = make_batch(1).minibatch(0)
+    loss, error = module.loss(batch)
+    loss.backward()
+    width = {"expected": 1, "categorical": 6, "quantile": 5}[value]
+    gradient = module.online_network.advantage.weight.grad.view(-1, width, 64).abs().sum((1, 2))
+    taken = set(batch.action[batch.is_valid].tolist())
+    assert {action for action, size in enumerate(gradient.tolist()) if size > 0} == taken
+    assert error.shape == batch.action.shape
+    assert not error[~batch.is_valid].any()
+
+
+def test_munchausen_looks_at_the_observation_with_the_target_network():
+    module = make_learner("update.munchausen=0.9", "update.double=false", "update.entropy_temperature=0.5")
+    with torch.no_grad():
+        module.target_network.advantage.bias[1] += 1.0  # what the online network does not know
+    batch = make_batch(1).minibatch(0)
+    target, online = module.target_network, module.online_network
+    log_policy = (target(batch.observation) / 0.5).log_softmax(1).gather(1, batch.action[:, None]).squeeze(1)
+    value = 0.5 * (target(batch.next_observation) / 0.5).logsumexp(1)
+    expected = batch.n_step_return + 0.9 * (0.5 * log_policy).clamp(-1, 0) + batch.bootstrap_discount * value
+    chosen = online(batch.observation).gather(1, batch.action[:, None]).squeeze(1)
+    _, error = module.loss(batch)
+    torch.testing.assert_close(error, ((expected - chosen).abs() * batch.is_valid).detach(), rtol=1e-4, atol=1e-4)

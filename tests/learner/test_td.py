@@ -1,9 +1,12 @@
 """n-step returns, targets and losses against hand-computed numbers and a slow loop."""
 
+import math
+
 import pytest
 import torch
 
-from rl_speed.learner.td import n_step_return, td_loss, td_target
+from rl_speed.config import UpdateConfig
+from rl_speed.learner.td import greedy_backup, munchausen_backup, n_step_return, weighted_mean
 
 
 def slow_n_step(rewards, terminals, length, gamma):
@@ -42,41 +45,53 @@ def test_the_discount_under_an_n_step_return_is_gamma_to_the_n():
     assert discount.tolist() == [0.125]
 
 
-def test_double_takes_the_online_choice_and_the_target_value():
-    target_values = torch.tensor([[1.0, 9.0]])
-    online_values = torch.tensor([[5.0, 2.0]])
-    arguments = (torch.tensor([1.0]), torch.tensor([0.5]), target_values)
-    assert td_target(*arguments, None).tolist() == [1 + 0.5 * 9]
-    assert td_target(*arguments, online_values).tolist() == [1 + 0.5 * 1]
+def test_the_best_action_is_next_by_whoever_chooses():
+    rewards = (torch.tensor([1.0]), torch.tensor([0.5]))
+    assert greedy_backup(*rewards, torch.tensor([[1.0, 9.0, 2.0]])).policy.tolist() == [[0.0, 1.0, 0.0]]
+    assert greedy_backup(*rewards, torch.tensor([[5.0, 2.0, 1.0]])).policy.tolist() == [[1.0, 0.0, 0.0]]
 
 
-def test_no_bootstrap_after_the_end():
-    target = td_target(torch.tensor([3.0]), torch.tensor([0.0]), torch.tensor([[1e6, 2e6]]), None)
-    assert target.tolist() == [3.0]
+def slow_munchausen(next_q_value, q_value, action, alpha, temperature, least):
+    """The parts of one sample's target, by the formulas of the paper."""
+
+    def log_policy(values):
+        total = sum(math.exp(value / temperature) for value in values)
+        return [math.log(math.exp(value / temperature) / total) for value in values]
+
+    likely = alpha * min(0.0, max(least, temperature * log_policy(q_value)[action]))
+    after = log_policy(next_q_value)
+    return likely, [math.exp(x) for x in after], [-temperature * x for x in after]
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("mse", (0.25 + 9.0) / 2), ("huber", (0.125 + 2.5) / 2)])
-def test_loss_of_the_chosen_action_over_valid_samples(kind, expected):
-    q_value = torch.tensor([[0.5, 7.0], [7.0, 0.0], [0.0, 0.0]])
-    loss, error = td_loss(
-        q_value,
-        action=torch.tensor([0, 1, 0]),
-        target=torch.tensor([1.0, 3.0, 100.0]),
-        is_valid=torch.tensor([True, True, False]),
-        weight=torch.ones(3),
-        kind=kind,
-    )
-    assert loss.item() == pytest.approx(expected)
-    assert error.tolist() == [0.5, 3.0, 0.0]
+@pytest.mark.parametrize("least", [-1.0, -0.1])
+def test_munchausen_equals_the_formulas(least):
+    draw = torch.Generator().manual_seed(0)
+    next_q_value, q_value = (torch.randn(20, 4, generator=draw) for _ in range(2))
+    action = torch.randint(4, (20,), generator=draw)
+    returns, discount = torch.randn(20, generator=draw), torch.full((20,), 0.9)
+    config = UpdateConfig(munchausen=0.9, entropy_temperature=0.5, log_policy_min=least)
+    backup = munchausen_backup(returns, discount, next_q_value, q_value, action, config)
+    for i in range(20):
+        likely, policy, bonus = slow_munchausen(
+            next_q_value[i].tolist(), q_value[i].tolist(), int(action[i]), 0.9, 0.5, least
+        )
+        assert backup.n_step_return[i].item() == pytest.approx(returns[i].item() + likely, abs=1e-5)
+        assert backup.policy[i].tolist() == pytest.approx(policy, abs=1e-5)
+        assert backup.bonus[i].tolist() == pytest.approx(bonus, abs=1e-4)
+    assert backup.discount is discount
 
 
-def test_weights_scale_the_loss():
-    arguments = {
-        "q_value": torch.zeros(2, 1),
-        "action": torch.zeros(2, dtype=torch.int64),
-        "target": torch.tensor([1.0, 1.0]),
-        "is_valid": torch.ones(2, dtype=torch.bool),
-        "kind": "mse",
-    }
-    loss, _ = td_loss(weight=torch.tensor([1.0, 0.5]), **arguments)
-    assert loss.item() == pytest.approx(0.75)
+def test_a_cold_munchausen_policy_is_greedy_and_finite():
+    q_value = torch.tensor([[0.0, 50.0]])
+    config = UpdateConfig(munchausen=0.9)
+    backup = munchausen_backup(torch.zeros(1), torch.ones(1), q_value, q_value, torch.tensor([0]), config)
+    assert backup.policy.tolist() == [[0.0, 1.0]]
+    assert backup.n_step_return.item() == pytest.approx(-0.9)  # clipped
+    assert (backup.policy * backup.bonus).sum().item() == 0.0
+
+
+def test_samples_that_are_not_valid_have_no_loss_and_weights_scale_it():
+    loss, valid = torch.tensor([0.25, 9.0, 100.0]), torch.tensor([True, True, False])
+    assert weighted_mean(loss, valid, torch.ones(3)).item() == pytest.approx((0.25 + 9.0) / 2)
+    assert weighted_mean(loss, valid, torch.tensor([1.0, 0.5, 1.0])).item() == pytest.approx((0.25 + 4.5) / 2)
+    assert weighted_mean(loss, torch.zeros(3, dtype=torch.bool), torch.ones(3)).item() == 0.0

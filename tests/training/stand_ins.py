@@ -30,7 +30,7 @@ def fake_dataset(env_steps=0, ends=()):
     dataset = SimpleNamespace(
         generator=SimpleNamespace(env_steps=env_steps), env_steps=env_steps, take_episode_ends=take
     )
-    dataset.replay = SimpleNamespace(look_ahead=lambda *ahead: setattr(dataset, "ahead", ahead))
+    dataset.replay = SimpleNamespace(lead=lambda *led: setattr(dataset, "led", led))
     return dataset
 
 

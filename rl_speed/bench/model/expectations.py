@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from rl_speed.bench.model.rows import find, speed
 from rl_speed.config import RunConfig, validate
+from rl_speed.learner.network import make_network
 from rl_speed.system.cores import Cores
+from rl_speed.training.probe import NUM_ACTIONS
 from rl_speed.training.threads import Threads, plan_threads
 
 
 def forward_macs(config: RunConfig) -> float:
     """Multiply-adds of one observation's way through the network."""
-    height, width, channels = config.envs.frame_height, config.envs.image_width, config.envs.frame_stack
-    total = 0
-    network = config.network
-    for out, kernel, stride in zip(network.channels, network.kernels, network.strides, strict=True):
-        height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        total += out * channels * kernel * kernel * height * width
-        channels = out
-    heads = 2 if network.dueling else 1
-    return float(total + channels * height * width * heads * network.hidden)
+    plain = config.network.model_copy(update={"fused": False})
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network = make_network(plain, config.envs.observation_shape, NUM_ACTIONS)
+        network(torch.zeros((1, *config.envs.observation_shape), dtype=torch.uint8))
+    return counter.get_total_flops() / 2
 
 
 def update_work(config: RunConfig) -> float:
@@ -91,14 +92,14 @@ def expected_seconds(
     env_seconds = calibration["env_seconds"]
     known = env_seconds.get(config.envs.backend)
     env = cost["env"] * (known / env_seconds[reference.envs.backend] if known else 1.0)
-    if config.envs.backend != "classic":
+    if not config.envs.steps_in_turn:
         env /= own_threads.env
     if config.actors.plays_apart:
         player = (act + env) / config.actors.count
         # Work that adds up over all cores cannot be spread thinner than this.
         spread = (one_thread + rest + act + env) / cores
         total = max(learner, player, spread)
-    elif config.envs.backend == "classic":
+    elif config.envs.steps_in_turn:
         player, spread = act + env, 0.0
         total = learner + player
     else:  # the games run on threads of their own while this process learns

@@ -15,7 +15,7 @@ from rl_speed.training.statistics import EpisodeStatistics
 
 
 class Annealing(Callback):
-    """Leads step size, replay ratio, n-step return and discount from their first to their final values.
+    """Leads step size, replay ratio, n-step return, discount and importance weights to their final values.
 
     By gradient steps, or by returns: then the mean of the last 20 games decides, and nothing is ever led back. A
     schedule in gradient steps has to guess when a run will be good; seeds differ by a factor of two there. Near the
@@ -63,7 +63,8 @@ class Annealing(Callback):
             update.env_steps_per_gradient_step, final.env_steps_per_gradient_step
         )
         n_step, gamma = self.between(replay.n_step, final.n_step), self.between(replay.gamma, final.gamma)
-        self._dataset.replay.look_ahead(round(n_step), gamma)
+        importance = self.between(replay.importance_exponent, final.importance_exponent)
+        self._dataset.replay.lead(round(n_step), gamma, importance)
 
     def between(self, first: float, final: float | None) -> float:
         """The value that holds now on the way from `first` to `final`; None: it stays."""

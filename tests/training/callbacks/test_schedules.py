@@ -31,7 +31,7 @@ def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
 def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypatch):
     config = tiny_config(
         update={"learning_rate": 1e-3, "env_steps_per_gradient_step": 20.0},
-        replay={"n_step": 10, "gamma": 0.9},
+        replay={"n_step": 10, "gamma": 0.9, "importance_exponent": 0.4},
         exploration={"epsilon_end": 0.1, "temperature": 0.03},
         annealing={
             "returns": [0.0, 10.0],
@@ -41,6 +41,7 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
             "temperature": 0.01,
             "n_step": 3,
             "gamma": 0.99,
+            "importance_exponent": 1.0,
         },
     )
     policy = SimpleNamespace(epsilon=1.0)
@@ -51,18 +52,18 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
     statistics = make_statistics(window=100)
     callback = Annealing(config, dataset, statistics)
     expectations = (
-        (5, 19, 1e-3, 20, (10, 0.9)),
-        (5, 1, 5.5e-4, 30, (6, 0.945)),
-        (-20, 20, 5.5e-4, 30, (6, 0.945)),
-        (12, 20, 1e-4, 40, (3, 0.99)),
+        (5, 19, 1e-3, 20, (10, 0.9, 0.4)),
+        (5, 1, 5.5e-4, 30, (6, 0.945, 0.7)),
+        (-20, 20, 5.5e-4, 30, (6, 0.945, 0.7)),
+        (12, 20, 1e-4, 40, (3, 0.99, 1.0)),
     )
-    for value, games, expected, ratio, ahead in expectations:
+    for value, games, expected, ratio, led in expectations:
         for _ in range(games):
             statistics.count(end(value), 0, 12.5)
         callback.on_train_batch_start(fake_trainer(), module)
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
         assert dataset.env_steps_per_gradient_step == ratio
-        assert dataset.ahead == pytest.approx(ahead)
+        assert dataset.led == pytest.approx(led)
         make_decay(config, dataset, policy, callback).on_train_batch_end()
         assert policy.epsilon == pytest.approx(0.1 * (40 - ratio) / 20)
         assert policy.temperature == pytest.approx(0.01 + 0.02 * (40 - ratio) / 20)
@@ -72,7 +73,7 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
     optimizer.param_groups[0]["lr"] = 1.0
     resumed.on_train_start(fake_trainer(), module)  # what is drawn for the first batch is right already
     assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
-    assert resumed_dataset.ahead == pytest.approx((3, 0.99))
+    assert resumed_dataset.led == pytest.approx((3, 0.99, 1.0))
 
 
 def test_a_resumed_run_explores_as_its_env_steps_say(tiny_config):
