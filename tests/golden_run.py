@@ -46,7 +46,19 @@ EVERYTHING: dict[str, Any] = {
     },
 }  # fmt: skip
 
-RUNS = {"plain": PLAIN, "everything": EVERYTHING}
+# What "everything" cannot have beside what it has.
+FAMILY: dict[str, Any] = {
+    **PLAIN,
+    "network": {
+        **PLAIN["network"], "kind": "impala", "channels": [4, 4], "value": "categorical", "atoms": 9,
+        "value_range": [-1.0, 2.0], "noisy": True,
+    },
+    "replay": {**PLAIN["replay"], "priority_exponent": 0.5},
+    "update": {**PLAIN["update"], "munchausen": 0.9, "entropy_temperature": 0.1, "target_sync_rate": 0.1},
+    "annealing": {"gradient_steps": 60, "importance_exponent": 1.0},
+}  # fmt: skip
+
+RUNS = {"plain": PLAIN, "everything": EVERYTHING, "family": FAMILY}
 
 
 class Losses(Callback):

@@ -22,7 +22,7 @@ RUN = {
         "sticky_probability": 0.25,
     },
     "replay": {"prefill_env_steps": 90, "priority_exponent": 0.6, "n_step": 3},
-    "network": {"standardise": True, "dueling": True},
+    "network": {"standardise": True, "dueling": True, "noisy": True, "value": "categorical", "atoms": 11},
     "update": {
         "double": True,
         "loss": "huber",
@@ -32,7 +32,7 @@ RUN = {
         "averaging_rate": 0.3,
         "threads": 1,
     },
-    "annealing": {"gradient_steps": 50, "learning_rate": 1e-4, "n_step": 1, "gamma": 0.9},
+    "annealing": {"gradient_steps": 50, "learning_rate": 1e-4, "n_step": 1, "gamma": 0.9, "importance_exponent": 1.0},
     "exploration": {"decay_env_steps": 150, "temperature": 0.05},
     "stop": {"window_episodes": 5},
     "logging": {"every_seconds": 0.01},
