@@ -105,7 +105,7 @@ def run(
     Each measurement is a process of its own; repeats are interleaved. Ctrl-C keeps what was measured.
     """
     from rl_speed.bench.session import Session, Settings
-    from rl_speed.bench.show.report import check_writable
+    from rl_speed.report.files import check_writable
     from rl_speed.training.signals import first_signal
 
     overrides, sweeps = tuple(set_ or []), tuple(_sweeps(sweep or []))

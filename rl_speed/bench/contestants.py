@@ -76,6 +76,7 @@ def measured_config(contestant: Contestant, overrides: Sequence[str] = ()) -> Ru
         "exploration.decay_env_steps=1",
         "checkpoint.every_seconds=1e9",
         "checkpoint.save_replay=false",
+        "logging.kind=tensorboard",
         "logging.progress_bar=false",
         "logging.print_episodes=false",
         # The window ends the run, nothing else.

@@ -1,25 +1,10 @@
-"""Where measured code comes from: the commit of this project, version and licence of a peer's package."""
+"""Where a peer's code comes from: version and licence of its package."""
 
 from __future__ import annotations
 
-import subprocess
-from contextlib import suppress
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
-
-
-def commit() -> str | None:
-    """The source's commit, with a mark if files differ from it; None outside a checkout."""
-    folder = str(Path(__file__).parent)
-    with suppress(OSError, subprocess.SubprocessError):
-        answer = subprocess.run(
-            ["git", "-C", folder, "describe", "--always", "--abbrev=9", "--dirty", "--exclude=*"],
-            capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-        return answer.stdout.strip() or None
-    return None
 
 
 @cache  # asked for after every measurement

@@ -26,8 +26,9 @@ from rl_speed.bench.model.diagnosis import with_diagnosis
 from rl_speed.bench.model.expectations import expect
 from rl_speed.bench.model.rows import make_rows, per_second
 from rl_speed.bench.model.solving import why_not_solved
-from rl_speed.bench.provenance import commit, package_facts
+from rl_speed.bench.provenance import package_facts
 from rl_speed.config import validate
+from rl_speed.system.commit import commit
 from rl_speed.system.cores import usable_cores
 from rl_speed.system.json_file import write_whole
 from rl_speed.system.machine import gpu_names, machine, versions

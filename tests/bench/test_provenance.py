@@ -1,4 +1,4 @@
-"""Commit of the source, and what a package states about itself."""
+"""What a package states about itself."""
 
 from rl_speed.bench import provenance
 
@@ -10,10 +10,3 @@ def test_a_package_states_version_and_licence():
     assert "GPL" in facts["licence"]
     assert provenance.package_facts("no-such-package-at-all") is None
     assert provenance.package_facts(None) is None
-
-
-def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
-    assert provenance.commit() is None
-    monkeypatch.setenv("PATH", "")  # nor without git
-    assert provenance.commit() is None

@@ -22,12 +22,12 @@ from rich.console import Console
 
 from rl_speed.bench.contestants import Contestant, measured_config, peers_directory
 from rl_speed.bench.measure.training import measure_train, plan_as_asked
-from rl_speed.bench.measure.window import watch_parent
 from rl_speed.config import RunConfig, load_config
 from rl_speed.experience.envs import make_env
 from rl_speed.experience.generators.player import Player, RolloutSpace
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.learner.network import make_network
+from rl_speed.system.child_process import watch_parent
 from rl_speed.system.cores import usable_cores
 from rl_speed.system.errors import ActorError, RankError, UserError
 from rl_speed.system.stage_timer import StageTimer
@@ -56,7 +56,7 @@ def measure_play(config: RunConfig, spec: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     env = make_env(config.envs, config.envs.count, config.seed, min(usable_cores().count, config.envs.count))
     network = make_network(config.network, config.envs.observation_shape, env.num_actions).to(plan.device)
-    policy = EpsilonGreedyPolicy(network, env.num_actions, config.seed, plan.device, use_bf16=config.update.uses_bf16)
+    policy = ExploringPolicy(network, env.num_actions, config.seed, plan.device, use_bf16=config.update.uses_bf16)
     policy.epsilon, policy.temperature = config.exploration.epsilon_end, config.exploration.temperature
     player = Player(env, policy, config.envs, 0, StageTimer())
     space = RolloutSpace.allocate(1, env.num_envs, config.envs, device=env.device)
@@ -115,7 +115,7 @@ def measure_solve(spec: dict[str, Any]) -> dict[str, Any]:
     from rl_speed.bench.measure.curve import run_with_curve
 
     announce("train")
-    overrides = [*spec["overrides"], "logging.progress_bar=false", f"seed={spec['seed']}"]
+    overrides = [*spec["overrides"], "logging.kind=tensorboard", "logging.progress_bar=false", f"seed={spec['seed']}"]
     if spec.get("limit_seconds"):
         overrides.append(f"stop.max_seconds={spec['limit_seconds']}")
     config = load_config(spec["preset"], [*overrides, f"logging.directory={spec['folder']}"])
@@ -142,7 +142,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
         result["batch_size"] = config.update.batch_size
     else:
         result = (measure_play if spec["kind"] == "play" else measure_env)(config, spec)
-    result["frame_skip"] = config.envs.frame_skip
+    result["frame_skip"] = config.envs.frames_per_env_step
     return result
 
 

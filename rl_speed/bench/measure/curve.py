@@ -69,5 +69,5 @@ def run_with_curve(
         "curve": thin(recorder.points),
         "preset": Path(preset).stem,
         "stop_reward": config.stop.reward,
-        "frame_skip": config.envs.frame_skip,
+        "frame_skip": config.envs.frames_per_env_step,
     }

@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,25 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 import rl_speed
 from rl_speed.bench.contestants import Contestant
 from rl_speed.bench.measure.sampler import GpuSampler, ProcessSampler
+from rl_speed.system.child_process import kill_tree
 from rl_speed.system.cores import usable_cores
 
 STARTUP_LIMIT_SECONDS = 300.0
-
-
-def kill_tree(pid: int) -> None:
-    """Ends a process and all that it started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)  # also those whose parent is gone already
-    with suppress(psutil.Error):
-        root = psutil.Process(pid)
-        for process in [*root.children(recursive=True), root]:
-            with suppress(psutil.Error):
-                process.kill()
 
 
 def spec_of(contestant: Contestant, overrides: list[str], seconds: float, warmup_seconds: float) -> dict[str, Any]:

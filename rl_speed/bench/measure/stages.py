@@ -21,11 +21,11 @@ from rl_speed.bench.measure.runner import STARTUP_LIMIT_SECONDS, run_child, spec
 from rl_speed.bench.measure.sampler import GpuSampler
 from rl_speed.bench.measure.window import fill
 from rl_speed.bench.model.rows import per_second, spread
-from rl_speed.bench.provenance import commit
 from rl_speed.config import RunConfig
 from rl_speed.experience.envs import make_env
 from rl_speed.experience.envs.protocol import VectorEnv
 from rl_speed.records import Batch
+from rl_speed.system.commit import commit
 from rl_speed.system.errors import UserError
 from rl_speed.system.machine import machine, versions
 from rl_speed.system.torch_threads import torch_threads

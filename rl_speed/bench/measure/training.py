@@ -14,7 +14,7 @@ from rich.console import Console
 
 from rl_speed.bench.measure.window import MeasureWindow
 from rl_speed.config import RunConfig
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.records import Batch
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ConfigError
@@ -125,12 +125,12 @@ def _measure_run(run: Run, spec: dict[str, Any], ending: Ending, announce: Calla
     return result
 
 
-def _saved_for_backward(module: Any, policy: EpsilonGreedyPolicy, batch: Batch) -> dict[str, int]:
+def _saved_for_backward(module: Any, policy: ExploringPolicy, batch: Batch) -> dict[str, int]:
     policy.epsilon = 0.0
     with torch.autocast(policy.device.type, torch.bfloat16, enabled=policy.use_bf16):
         update = saved_bytes(lambda: module.loss(batch))
     return {"act": saved_bytes(lambda: _graph_of_acting(policy, batch.observation[:1])), "update": update}
 
 
-def _graph_of_acting(policy: EpsilonGreedyPolicy, observation: torch.Tensor) -> torch.Tensor:
+def _graph_of_acting(policy: ExploringPolicy, observation: torch.Tensor) -> torch.Tensor:
     return policy.act(observation.to(torch.uint8))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -153,15 +152,3 @@ class MeasureWindow(Callback):
             "time_shares": {**shares, "other": max(0.0, 1.0 - sum(shares.values()))},
             "actor_time_shares": actors if any(actors.values()) else {},
         }
-
-
-def watch_parent(read: Callable[[], Any], leave: Callable[[], None]) -> threading.Thread:
-    """Leaves once `read` returns: the pipe from the parent has ended, so the parent is gone."""
-
-    def wait() -> None:
-        read()
-        leave()
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread

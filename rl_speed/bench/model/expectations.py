@@ -22,12 +22,13 @@ def forward_macs(config: RunConfig) -> float:
     with torch.random.fork_rng(devices=[]), torch.no_grad(), FlopCounterMode(display=False) as counter:
         network = make_network(plain, config.envs.observation_shape, NUM_ACTIONS)
         network(torch.zeros((1, *config.envs.observation_shape), dtype=torch.uint8))
-    return counter.get_total_flops() / 2
+    return float(counter.get_total_flops()) / 2
 
 
 def update_work(config: RunConfig) -> float:
     """Multiply-adds of learning per env step: target, forward, and twice the forward pass for the gradient."""
-    passes = 5 if config.update.double else 4
+    # Double DQN asks the online network of the next observation, too, Munchausen the target network of this one.
+    passes = 5 if config.update.double or config.update.munchausen is not None else 4
     samples = config.update.batch_size / config.update.env_steps_per_gradient_step
     return passes * samples * forward_macs(config)
 

@@ -2,100 +2,17 @@
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Sequence
 from typing import Any
-
-import plotly.io
 
 from rl_speed.bench.show.figures import figures
 from rl_speed.bench.show.tables import (
-    TextTable,
     expectation_tables,
     setting_line,
     solve_tables,
     speed_tables,
     time_tables,
 )
-
-# Cells wrap between their words, so that a table is never wider than the page.
-STYLE = """
-:root { --line: #dde1e6; --grey: #5b6470; --accent: #d55e00; }
-* { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #1c2430; }
-h1 { font-size: 1.7em; margin: 0 0 .2em; }
-h2 { font-size: 1.2em; margin: 2em 0 .4em; }
-code { font: .92em ui-monospace, monospace; background: #f0f2f5; border-radius: 3px; padding: 0 .25em; }
-dl { margin: 0; }
-dl.verdict { border-left: 5px solid var(--accent); padding: .3em 0 .3em 1.2em; margin: 1.2em 0 2em; font-size: 1.15em; }
-dl.verdict > div, dl.details > div { display: grid; grid-template-columns: 8.5em 1fr; gap: 0 1em; padding: .25em 0; }
-dl.details > div { border-top: 1px solid var(--line); font-size: 15px; padding: .5em 0; }
-dt { font-weight: 600; }
-dd { margin: 0; overflow-wrap: anywhere; }
-table { border-collapse: collapse; font-size: 13px; line-height: 1.35; width: 100%; margin: .5em 0;
-  font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid var(--line); padding: 5px 8px; text-align: right; vertical-align: top; }
-th { color: var(--grey); font-weight: 600; vertical-align: bottom; }
-th:first-child, td:first-child, table.words th, table.words td { text-align: left; }
-td:first-child { font-weight: 600; }
-table.words td { overflow-wrap: break-word; }
-.plotly-graph-div { overflow: hidden; }
-.whole { white-space: nowrap; }
-@media (max-width: 900px) { th, td { padding: 4px 5px; } body { padding: 0 10px; } }
-p.note { color: var(--grey); font-size: 14px; margin: .2em 0; overflow-wrap: anywhere; }
-"""
-
-MOST_UNBROKEN = 17  # characters of a cell: the longest name of a rung
-
-
-def inline(text: str) -> str:
-    """A sentence as HTML: what stands in backticks is code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
-
-
-def _entry(text: str) -> str:
-    return f'<td class="whole">{html.escape(text)}</td>' if len(text) <= MOST_UNBROKEN else f"<td>{_cell(text)}</td>"
-
-
-def _cell(text: str) -> str:
-    """A cell that breaks before a spread and not inside it."""
-    value, bracket, rest = text.partition(" (")
-    if bracket and " .. " in rest:
-        return f'{html.escape(value)} <span class="whole">({html.escape(rest)}</span>'
-    return html.escape(text)
-
-
-def _table(table: TextTable, kind: str = "numbers") -> str:
-    head = "".join(f"<th>{_cell(text)}</th>" for text in table.header)
-    body = "".join(f"<tr>{''.join(map(_entry, line))}</tr>" for line in table.lines)
-    notes = "".join(f'<p class="note">{inline(note)}</p>' for note in table.notes)
-    return (
-        f'<h2>{html.escape(table.title)}</h2><table class="{kind}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>{notes}"
-    )
-
-
-def _list(lines: Sequence[dict[str, str]], kind: str) -> str:
-    items = "".join(f"<div><dt>{html.escape(x['label'])}</dt><dd>{inline(x['text'])}</dd></div>" for x in lines)
-    return f'<dl class="{kind}">{items}</dl>' if lines else ""
-
-
-def _plots(content: dict[str, Any]) -> list[str]:
-    """Every plot as HTML; the first brings the library along."""
-    parts = []
-    for place, figure in enumerate(figures(content)):
-        figure.update_layout(
-            template="plotly_white", margin={"l": 10, "r": 10}, font={"family": "system-ui, sans-serif"}
-        )
-        figure.update_yaxes(automargin=True)
-        parts.append(
-            plotly.io.to_html(
-                figure, include_plotlyjs=place == 0, full_html=False, div_id=f"plot{place}",
-                config={"displaylogo": False, "responsive": True},
-            )
-        )  # fmt: skip
-    return ["<h2>Plots</h2>", *parts] if parts else []
+from rl_speed.report.page import document, inline, list_html, plots_html, table_html
 
 
 def page(content: dict[str, Any]) -> str:
@@ -103,16 +20,13 @@ def page(content: dict[str, Any]) -> str:
     parts = ["<h1>Which speed-up pays here</h1>", f'<p class="note">{inline(setting_line(content))}</p>']
     if not content["is_whole"]:
         parts.append("<p>Not whole: the bench was stopped before its end.</p>")
-    parts.append(_list(content["verdict"], "verdict"))
-    parts += [_table(table) for table in (*speed_tables(content), *solve_tables(content))]
-    parts += _plots(content)
+    parts.append(list_html(content["verdict"], "verdict"))
+    parts += [table_html(table) for table in (*speed_tables(content), *solve_tables(content))]
+    drawn = plots_html(figures(content))
+    parts += ["<h2>Plots</h2>", *drawn] if drawn else []
     if content["details"]:
-        parts.append("<h2>Details</h2>" + _list(content["details"], "details"))
-    parts += [_table(table, "words") for table in (*time_tables(content), *expectation_tables(content))]
+        parts.append("<h2>Details</h2>" + list_html(content["details"], "details"))
+    parts += [table_html(table, "words") for table in (*time_tables(content), *expectation_tables(content))]
     if content["problems"]:
         parts.append("<h2>Problems</h2>" + "".join(f"<p>{inline(text)}</p>" for text in content["problems"]))
-    return (
-        "<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>rl_speed bench</title>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
+    return document("rl_speed bench", parts)

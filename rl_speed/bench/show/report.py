@@ -15,26 +15,15 @@ from rl_speed.bench.model.rows import make_rows
 from rl_speed.bench.session import JSON_FILE
 from rl_speed.bench.show.page import page
 from rl_speed.bench.show.tables import (
-    TextTable,
     expectation_tables,
     setting_line,
     solve_tables,
     speed_tables,
     time_tables,
 )
+from rl_speed.report.tables import TextTable
 from rl_speed.system.errors import UserError
 from rl_speed.system.json_file import write_whole
-
-
-def check_writable(folder: Path) -> None:
-    """Makes the folder and tries a file in it; raises UserError with a sentence."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".rl_speed_probe"
-        probe.write_text("", encoding="utf-8")
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"--out {folder} cannot be written ({error}); choose another folder") from None
 
 
 def _markdown_table(table: TextTable) -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rl_speed.bench.model.rows import find
 from rl_speed.bench.model.solving import why_not_solved
+from rl_speed.report.tables import NOTHING, TextTable, number
 from rl_speed.training.result import clock_text
 
 TITLES = {
@@ -19,28 +19,10 @@ TITLES = {
     "wrappers": "Light wrappers, one at a time",
     "devices": "Ranks that learn together, and actors of one rank",
 }
-NOTHING = "-"  # a cell of what was not measured
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table with the notes below it."""
-
-    title: str
-    header: list[str]
-    lines: list[list[str]]
-    notes: list[str]
 
 
 # A header, and a row's cell below it.
 Column = tuple[str, Callable[[dict[str, Any]], str]]
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    """A number with thousands apart; a dash for what was not measured."""
-    if value is None:
-        return NOTHING
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.{digits}f}"
 
 
 def _with_spread(spread: dict[str, float] | None, digits: int) -> str:

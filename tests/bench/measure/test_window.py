@@ -1,11 +1,9 @@
 """When the window opens and closes, what it counts, and the ring that is filled before."""
 
-import os
-
 import pytest
 import torch
 
-from rl_speed.bench.measure.window import MeasureWindow, fill, watch_parent
+from rl_speed.bench.measure.window import MeasureWindow, fill
 from rl_speed.experience.replay import Replay, ReplaySettings
 from rl_speed.records import Rollout
 from rl_speed.system.stage_timer import StageTimer
@@ -60,14 +58,3 @@ def test_on_a_gpu_the_stages_are_timed_apart(monkeypatch):
     assert now[0] == pytest.approx(1000 + 1 + 10 + module.SHARES_SECONDS, abs=1.01)
     watched.on_train_batch_end(trainer)  # ranks take some batches more until all have heard of it
     assert (len(ends), watched.result()) == (1, result)
-
-
-def test_the_child_leaves_when_its_parent_is_gone():
-    read, write = os.pipe()
-    left = []
-    thread = watch_parent(lambda: os.read(read, 1), lambda: left.append(True))
-    assert not left
-    os.close(write)
-    thread.join(5)
-    os.close(read)
-    assert left == [True]

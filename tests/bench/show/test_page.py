@@ -9,7 +9,7 @@ import pytest
 
 from rl_speed.bench.show import report
 from rl_speed.bench.show.figures import figures
-from rl_speed.bench.show.page import inline, page
+from rl_speed.bench.show.page import page
 from tests.bench.measurements import whole_content
 
 
@@ -28,10 +28,6 @@ def test_no_markdown_is_left_on_the_page(quick):
     assert "**" not in words
     assert "<dt>What limits</dt><dd>the gradient steps: 80 % of <code>baseline</code>'s time" in words
     assert words.index("Helps most") < words.index("<table")
-
-
-def test_what_a_sentence_says_is_no_markup():
-    assert inline("`a<b` & c") == "<code>a&lt;b</code> &amp; c"
 
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

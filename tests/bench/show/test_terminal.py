@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from rl_speed.bench.show.terminal import print_report, styled
+from rl_speed.bench.show.terminal import print_report
 from tests.bench.measurements import whole_content
 
 
@@ -28,10 +28,6 @@ def test_the_verdict_comes_first_and_nothing_is_cut_off(quick):
 
 def test_names_in_backticks_are_bold_instead(quick):
     assert "`" not in printed(whole_content(quick))
-    text = styled("`baseline` is x 1.0 of `other`")
-    assert text.plain == "baseline is x 1.0 of other"
-    assert [text.plain[span.start : span.end] for span in text.spans if span.style] == ["baseline", "other"]
-    assert styled("a ` alone").plain == "a ` alone"
 
 
 def test_brackets_of_a_name_are_no_markup(quick):

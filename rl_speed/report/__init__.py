@@ -1,0 +1,1 @@
+"""What reports have in common: tables of text, a self-contained page, tables in the terminal."""

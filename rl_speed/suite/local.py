@@ -1,0 +1,57 @@
+"""A run as a process of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import rl_speed
+from rl_speed.suite.folder import LOG_FILE
+from rl_speed.system.child_process import kill_tree
+
+
+class LocalRun:
+    """A run that is started; it ends by itself where this process is gone.
+
+    Args:
+        spec: see `schedule.spec_of`.
+    """
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        # What runs is this very code, wherever the suite was called from.
+        paths = [str(Path(rl_speed.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+        environment = {
+            "OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        }  # fmt: skip
+        spec = {**spec, "started": time.monotonic()}
+        with (Path(spec["folder"]) / LOG_FILE).open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "rl_speed.suite.child", json.dumps(spec)],
+                stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment,
+                start_new_session=True,  # Ctrl-C is for the suite, which asks its runs to end
+            )  # fmt: skip
+
+    def status(self) -> int | None:
+        """Its exit status, negative for a signal; None while it goes on."""
+        status = self._process.poll()
+        if status is not None:
+            self.kill()  # what it started and left
+        return status
+
+    def ask_to_end(self) -> None:
+        """Has it save and end."""
+        assert self._process.stdin is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        """Ends it at once, with all that it started."""
+        self.ask_to_end()
+        kill_tree(self._process.pid)
+        self._process.wait()

@@ -1,0 +1,97 @@
+"""Runs as tasks of a Ray cluster: each starts the same process as on one machine, on a node that has room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rl_speed.suite.local import LocalRun
+from rl_speed.suite.placement import Placement
+from rl_speed.system.errors import UserError
+from rl_speed.system.ray_cluster import LEAST_STORE_BYTES, connect
+
+_NO_FOLDER, _LOST = 73, 1  # exit statuses of a run: its node does not see the folder; the node is gone
+LOOK_SECONDS = 0.2
+
+
+def run_on_node(spec: dict[str, Any]) -> int:
+    """What a task does; the run ends by itself where the task's process is gone."""
+    if not Path(spec["folder"]).is_dir():
+        return _NO_FOLDER
+    run = LocalRun(spec)
+    while (status := run.status()) is None:
+        time.sleep(LOOK_SECONDS)
+    return status
+
+
+class TaskRun:
+    """A run that is queued, or at work on some node.
+
+    Args:
+        ray: the module.
+        reference: of the task's answer.
+    """
+
+    def __init__(self, ray: Any, reference: Any) -> None:
+        self._ray, self._reference = ray, reference
+
+    def status(self) -> int | None:
+        """Its exit status; None while it waits or goes on."""
+        ready, _ = self._ray.wait([self._reference], timeout=0)
+        if not ready:
+            return None
+        try:
+            status = int(self._ray.get(self._reference))
+        except Exception:  # Ray has a type for each way in which a task can be lost
+            return _LOST
+        if status == _NO_FOLDER:
+            raise UserError("--address: a node of the cluster does not see --out; give a folder that all nodes share")
+        return status
+
+    def ask_to_end(self) -> None:
+        """Ends the task's process; the run, which loses it, saves and ends."""
+        with suppress(Exception):
+            self._ray.cancel(self._reference, force=True)
+
+    def kill(self) -> None:
+        """Ends the task; the run follows within `PATIENCE_SECONDS`."""
+        self.ask_to_end()
+
+
+@contextmanager
+def ray_runner(
+    address: str, placement: Placement, cores: int
+) -> Iterator[tuple[int, Callable[[dict[str, Any], int], TaskRun]]]:
+    """Joins the cluster.
+
+    Args:
+        address: of its head, or auto.
+        placement: of runs on this machine: each node is taken to hold as many of them.
+        cores: of this machine.
+
+    Yields:
+        runs at once, and what starts one.
+
+    Raises:
+        UserError: Ray is not installed, or the cluster does not answer.
+    """
+    cluster = connect(f"--address {address}", address, cores, LEAST_STORE_BYTES)
+    try:
+        cpus = max(1, cores // placement.at_once)
+        count = cluster.places(cpus)
+        if count == 0:
+            raise UserError(
+                f"--address {address}: no node has the {cpus} CPUs that one run takes here; add a larger node, or set "
+                f"--at-once higher"
+            )
+        task = cluster.ray.remote(num_cpus=cpus, max_retries=0)(run_on_node)
+
+        def start(spec: dict[str, Any], slot: int) -> TaskRun:
+            return TaskRun(cluster.ray, task.remote({**spec, "threads": cpus if placement.at_once > 1 else None}))
+
+        yield count, start
+    finally:
+        cluster.close()
