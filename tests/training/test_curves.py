@@ -3,11 +3,11 @@
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rl_speed.training.curves import cut_curves
-from rl_speed.training.logger import RunLogger
+from rl_speed.training.logger import TensorBoardTracker
 
 
 def write(folder, episodes, env_steps):
-    logger = RunLogger(folder, print)
+    logger = TensorBoardTracker(folder, print)
     for episode in episodes:
         logger.write({"reward": float(episode), "avg_reward": 1.0, "steps": 2.0}, episode)
     for x in env_steps:

@@ -40,6 +40,24 @@ def test_our_own_emulator_never_grades_itself(override, backend, monkeypatch):
     assert seen == [backend]
 
 
+@pytest.mark.parametrize(("protocol_says", "played"), [(None, 0.1), (0.25, 0.25), (0.0, 0.0)])
+def test_sticky_actions_are_those_of_training_unless_the_protocol_says_otherwise(protocol_says, played, monkeypatch):
+    seen = []
+
+    def make_env(config, *arguments, **named):
+        seen.append(config.sticky_probability)
+        return real(config, *arguments, **named)
+
+    real = parts.make_env
+    monkeypatch.setattr(parts, "make_env", make_env)
+    config = load_config("baseline", ["envs.sticky_probability=0.1"])
+    stop = Event()
+    stop.set()
+    protocol = evaluation.Protocol(2, 0.01, 0, protocol_says)
+    assert evaluation.play_games(torch.nn.Linear(1, 1), config, protocol, ending=Ending(stop)) is None
+    assert seen == [played]
+
+
 class Scripted(gymnasium.Env):
     """Games of one length and one return; the second of two actions adds 100 to it."""
 

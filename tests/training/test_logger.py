@@ -1,11 +1,11 @@
 """Curves that cannot be written."""
 
-from rl_speed.training.logger import RunLogger
+from rl_speed.training.logger import TensorBoardTracker
 
 
 def test_a_full_disk_costs_the_curves_and_not_the_run(tmp_path, monkeypatch):
     warnings = []
-    logger = RunLogger(tmp_path / "version_0", warnings.append)
+    logger = TensorBoardTracker(tmp_path / "version_0", warnings.append)
     logger.write({"reward": 1.0}, 1)
 
     def fail(*_):

@@ -11,7 +11,7 @@ from rl_speed.system import compiler, cores
 from rl_speed.system.errors import ConfigError, UserError
 from rl_speed.training import decisions
 from rl_speed.training import plan as module
-from rl_speed.training.plan import decided_fields, make_plan
+from rl_speed.training.plan import decided_fields, default_preset, make_plan
 from rl_speed.training.probe import Probe, Variant
 from rl_speed.training.threads import Threads
 
@@ -220,3 +220,21 @@ def test_a_gpu_that_is_asked_for_is_not_taken_for_a_replacement(monkeypatch):
 def test_the_part_that_has_a_core_for_itself_is_the_larger_one(asked, shards, left, kept, expected):
     config = load_config("fast_cpu", {"update.first_shard": asked, "update.shards": shards})
     assert decisions.decide_first_shard(config, Threads(2, 1, "", left), kept).value == expected
+
+
+@pytest.mark.parametrize(
+    ("overrides", "own_env", "expected"),
+    [
+        ((), False, "fast"),
+        ({"envs.game": "pong"}, False, "fast"),
+        (["replay.n_step=3"], False, "fast"),
+        ({"envs.game": "breakout"}, False, "atari"),
+        (["envs.count=3", "envs.game=breakout"], False, "atari"),
+        ({"envs.id": "CarRacing-v3"}, False, "atari"),
+        ((), True, "atari"),
+    ],
+)
+def test_a_run_without_a_preset_takes_one_that_was_made_for_its_game(overrides, own_env, expected):
+    preset, why = default_preset(overrides, own_env)
+    assert preset.startswith(expected)
+    assert (why == "for any game; fast_cpu was made for pong") == (expected == "atari") or "gpu" in why

@@ -124,3 +124,16 @@ def test_statistics_resume():
         statistics.count(end(30, env=1), 9, 12.5)
     assert first.state_dict() == second.state_dict()
     assert first.average_return == second.average_return
+
+
+def test_the_curve_is_of_the_mean_and_resumes():
+    first, second = make_statistics(window=2), make_statistics(window=2)
+    count_all(first, [4, 8, 2])
+    assert first.curve.points == [(12.5, 1000, 4.0), (12.5, 2000, 6.0), (12.5, 3000, 5.0)]
+    second.load_state_dict(first.state_dict())
+    assert second.curve.points == first.curve.points
+    older = first.state_dict()
+    del older["curve"]  # of a checkpoint that was written before there was one
+    third = make_statistics()
+    third.load_state_dict(older)
+    assert third.curve.points == []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from rl_speed.system.errors import CheckpointError
 
 MODEL_FILE = "model.ckpt"
+EXPORT_FILE = "config.json"
+LIBRARY = "rl-speed"  # as an export names it
 _NAME = re.compile(r"^gradient_steps=(\d+)$")
 
 
@@ -45,8 +48,17 @@ def find_last(log_directory: Path) -> Path:
     return max(found, key=lambda path: path.stat().st_mtime_ns)
 
 
+def is_export(folder: Path) -> bool:
+    """Whether a folder is what `rl-speed export` writes."""
+    try:
+        content = json.loads((folder / EXPORT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("library_name") == LIBRARY
+
+
 def resolve(path: Path) -> Path:
-    """The folder of a checkpoint given by its folder, its model file, or a run's folder (then the newest).
+    """The folder of a checkpoint given by its folder, its model file, or a run's folder (then the newest); an export's.
 
     Raises:
         CheckpointError: there is nothing usable at the path.
@@ -54,7 +66,7 @@ def resolve(path: Path) -> Path:
     try:
         if path.is_file() and path.name == MODEL_FILE:
             return path.parent
-        if (path / MODEL_FILE).is_file():
+        if (path / MODEL_FILE).is_file() or is_export(path):
             return path
         for directory in (path, path / "checkpoints"):
             if newest := list_checkpoints(directory):

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from rl_speed.config import RunConfig, merge, validate
 from rl_speed.experience.parts import Parts
 from rl_speed.system.errors import CheckpointError, ConfigError
-from rl_speed.training.checkpoint.folders import MODEL_FILE, experience_file, list_checkpoints
+from rl_speed.training.checkpoint.exported import load_export
+from rl_speed.training.checkpoint.folders import MODEL_FILE, experience_file, is_export, list_checkpoints
 
 FORMAT = 2  # 1: the hidden layer read its features in another order
 
@@ -37,7 +38,7 @@ def _load(path: Path) -> tuple[dict[str, Any], str | None]:
 
 
 def _load_model(folder: Path) -> tuple[dict[str, Any], str | None]:
-    content, problem = _load(folder / MODEL_FILE)
+    content, problem = load_export(folder) if is_export(folder) else _load(folder / MODEL_FILE)
     if problem is None and not isinstance(content.get("rl_speed"), dict):
         problem = "is not one of rl_speed"
     if problem is None and content["rl_speed"].get("format") != FORMAT:
@@ -53,7 +54,7 @@ def _load_experience(folder: Path, rank: int) -> tuple[dict[str, Any], str | Non
 
 
 def read_model(folder: Path) -> dict[str, Any]:
-    """Reads a checkpoint's model file.
+    """Reads a checkpoint's model file, or an export: that holds `acting_network` in place of all other state.
 
     Raises:
         CheckpointError: it is truncated, foreign, or of another format; an older usable one is named.
@@ -136,11 +137,18 @@ def check_parts(folder: Path, facts: dict[str, Any], parts: Parts, but_env: bool
             )
 
 
+def _acting_weights(content: dict[str, Any], config: RunConfig) -> dict[str, Tensor]:
+    """Those of the network that plays, of all that a run has."""
+    prefix = "online_network." if config.update.averaging_rate is None else "average_network."
+    names = [name for name in content["state_dict"] if name.startswith(prefix)]
+    return {name.removeprefix(prefix): content["state_dict"][name] for name in names}
+
+
 def load_network(folder: Path, parts: Parts | None = None, but_env: bool = False) -> tuple[nn.Module, RunConfig]:
     """The acting network of a checkpoint, frozen, on the CPU, and the configuration it was trained with.
 
     Args:
-        folder: the checkpoint.
+        folder: the checkpoint, or an export.
         parts: the caller's own network, if the run had one.
         but_env: see `check_parts`.
 
@@ -150,11 +158,8 @@ def load_network(folder: Path, parts: Parts | None = None, but_env: bool = False
     parts = parts or Parts()
     config, content = read_played_config(folder), read_model(folder)
     check_parts(folder, content["rl_speed"], parts, but_env)
-    prefix = "online_network." if config.update.averaging_rate is None else "average_network."
-    weights = {
-        name.removeprefix(prefix): tensor for name, tensor in content["state_dict"].items() if name.startswith(prefix)
-    }
     try:
+        weights = content["acting_network"] if "acting_network" in content else _acting_weights(content, config)
         num_actions = content["rl_speed"].get("num_actions") or weights["advantage.weight"].shape[0]
         network = parts.make_network(config.network, config.envs.observation_shape, num_actions)
         network.load_state_dict(weights)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rl_speed.config import Overrides, RunConfig, as_changes, merge, validate
-from rl_speed.system.errors import ConfigError
+from rl_speed.system.errors import CheckpointError, ConfigError
+from rl_speed.training.checkpoint.folders import is_export
 from rl_speed.training.checkpoint.reading import read_config, read_model
 from rl_speed.training.run_folder import run_of
 
@@ -48,6 +49,11 @@ def resume_config(folder: Path, overrides: Overrides, max_seconds: float | None)
         ConfigError: a change that the saved replay, games or networks do not fit.
         CheckpointError: the checkpoint is not usable.
     """
+    if is_export(folder):
+        raise CheckpointError(
+            f"checkpoint {folder} is an export, which holds no optimizer, no replay and no games to go on with; resume "
+            f"the run that it was made from"
+        )
     saved, facts = read_config(folder), read_model(folder)["rl_speed"]
     content = merge(saved.model_dump(), {"stop": {"max_seconds": max_seconds}})
     changes = as_changes(overrides)

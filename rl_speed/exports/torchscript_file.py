@@ -1,0 +1,43 @@
+"""A network as a TorchScript program, which `torch.jit.load` and libtorch run without rl_speed.
+
+Torch 2.13 calls torch.jit deprecated; it works there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rl_speed.exports.agent import TrainedAgent
+
+TORCHSCRIPT_FILE = "model.pt"
+FACTS_FILE = "rl_speed.json"  # inside of it
+
+
+def write_torchscript(agent: TrainedAgent, path: Path) -> None:
+    """Writes the network as it is traced on two observations, with the facts of config.json in it as a file.
+
+    Traced and not scripted: a script would have to express what forward says of other devices and of autocast.
+
+    Args:
+        agent: with the network.
+        path: file to write.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    observation = torch.zeros((2, *agent.config.envs.observation_shape), dtype=torch.uint8)
+    with torch.no_grad():
+        program = torch.jit.trace(agent.network, observation, check_trace=False)  # type: ignore[no-untyped-call]
+    with path.open("wb") as file:
+        torch.jit.save(program, file, _extra_files={FACTS_FILE: json.dumps(agent.describe())})
+
+
+def read_torchscript(path: Path) -> Callable[[Tensor], Tensor]:
+    """The program as a function."""
+    program: Callable[[Tensor], Tensor] = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    return program

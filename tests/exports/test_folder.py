@@ -1,0 +1,87 @@
+"""The folder appears when it is whole, and takes the place of nothing but an older export."""
+
+import json
+
+import pytest
+
+from rl_speed.exports.folder import check_folder, new_folder
+from rl_speed.system.errors import UserError
+from rl_speed.training.checkpoint.folders import LIBRARY
+
+
+def fill(path, text):
+    with new_folder(path) as partial:
+        (partial / "config.json").write_text(json.dumps({"library_name": LIBRARY}))
+        (partial / "README.md").write_text(text)
+
+
+def names(path):
+    return sorted(item.name for item in path.iterdir())
+
+
+def test_it_is_made_with_the_folders_above_it(tmp_path):
+    fill(tmp_path / "a" / "b", "one")
+    assert (tmp_path / "a/b/README.md").read_text() == "one"
+    assert names(tmp_path / "a") == ["b"]
+
+
+def test_an_older_export_is_replaced_whole(tmp_path):
+    fill(tmp_path / "out", "one")
+    (tmp_path / "out" / "model.onnx").write_text("older")
+    fill(tmp_path / "out", "two")
+    assert names(tmp_path / "out") == ["README.md", "config.json"]
+    assert (tmp_path / "out/README.md").read_text() == "two"
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_half_an_export_leaves_nothing(error, is_there, tmp_path):
+    if is_there:
+        fill(tmp_path / "out", "one")
+    with pytest.raises(error), new_folder(tmp_path / "out") as partial:  # noqa: PT012
+        (partial / "README.md").write_text("two")
+        raise error
+    assert names(tmp_path) == (["out"] if is_there else [])
+    if is_there:
+        assert (tmp_path / "out/README.md").read_text() == "one"
+
+
+def test_an_export_that_was_killed_between_two_names_comes_back(tmp_path):
+    fill(tmp_path / "out", "one")
+    (tmp_path / "out").rename(tmp_path / ".out.replaced")
+    (tmp_path / ".out.partial").mkdir()
+    with pytest.raises(ValueError), new_folder(tmp_path / "out"):
+        raise ValueError
+    assert (tmp_path / "out/README.md").read_text() == "one"
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("extra", ["thesis.tex", ".git"])
+def test_a_folder_with_anything_else_in_it_is_refused(extra, tmp_path):
+    fill(tmp_path / "out", "one")
+    (tmp_path / "out" / extra).write_text("mine")
+    with pytest.raises(UserError, match=f"--out .*it holds {extra}.*another folder"):
+        check_folder(tmp_path / "out")
+    with pytest.raises(UserError), new_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out" / extra).read_text() == "mine"
+
+
+def test_names_alone_make_no_export(tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(UserError, match=r"it holds README.md"):
+        check_folder(tmp_path)
+
+
+def test_an_empty_folder_and_a_missing_one_will_do(tmp_path):
+    check_folder(tmp_path)
+    check_folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize("path", ["file", "file/out", "/proc/none/out"])
+def test_a_place_that_cannot_be_written_is_one_sentence(path, tmp_path):
+    (tmp_path / "file").write_text("")
+    sentence = r"--out .* cannot be written \(.*\); make room or choose another folder"
+    with pytest.raises(UserError, match=sentence), new_folder(tmp_path / path):
+        pass
