@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from rl_speed.config import EnvsConfig, NetworkConfig
-from rl_speed.experience.envs import make_env
-from rl_speed.experience.envs.protocol import VectorEnv
+from rl_speed.experience.envs import make_env, make_filmed_env
+from rl_speed.experience.envs.protocol import FilmedEnv, VectorEnv
 from rl_speed.learner.network import make_network
 from rl_speed.system.errors import ConfigError
 
@@ -32,7 +32,7 @@ class Parts:
     """What a run is made of besides its configuration. It is pickled whole, code included, for actor processes.
 
     Attributes:
-        own_env: makes one image env of the caller's; None: the configured game of ale-py.
+        own_env: makes one image env of the caller's; None: the configured game of ale-py, or registered env.
         own_network: (K, H, W) and the number of actions -> network from uint8 [B, K, H, W] to q_value [B, A]; None:
             the configured QNetwork.
     """
@@ -53,6 +53,14 @@ class Parts:
         from rl_speed.experience.envs.gymnasium_env import GymnasiumVectorEnv
 
         return GymnasiumVectorEnv(self.own_env, config, num_envs, seed)
+
+    def make_filmed_env(self, config: EnvsConfig) -> FilmedEnv:
+        """See `envs.make_filmed_env`."""
+        if self.own_env is None:
+            return make_filmed_env(config)
+        from rl_speed.experience.envs.gymnasium_env import GymnasiumEnv
+
+        return GymnasiumEnv(self.own_env(), config)
 
     def make_network(
         self, config: NetworkConfig, observation_shape: tuple[int, int, int], num_actions: int

@@ -27,7 +27,7 @@ def epsilon_at(env_steps: int, prefill_env_steps: int, config: ExplorationConfig
     return config.epsilon_start + (config.epsilon_end - config.epsilon_start) * share
 
 
-class EpsilonGreedyPolicy:
+class ExploringPolicy:
     """Acts with a network's weights as they are now; `epsilon` and `temperature` are set from outside.
 
     With a temperature above 0 actions that are not random are drawn from a softmax over the values: where actions are

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rl_speed.config import ExplorationConfig, NetworkConfig
-from rl_speed.experience.policy import EpsilonGreedyPolicy, epsilon_at
+from rl_speed.experience.policy import ExploringPolicy, epsilon_at
 from rl_speed.learner.network import make_network
 
 
@@ -25,7 +25,7 @@ class FirstPixel(torch.nn.Module):
 
 
 def make_policy(epsilon, seed=0):
-    policy = EpsilonGreedyPolicy(FirstPixel(), 4, seed)
+    policy = ExploringPolicy(FirstPixel(), 4, seed)
     policy.epsilon = epsilon
     return policy
 
@@ -99,7 +99,7 @@ def test_a_network_may_keep_a_tensor_from_acting_and_learn_with_it():
             return self.weight * self.grid * torch.ones(len(observation), 1)
 
     network, observation = Keeper(), torch.zeros((1, 1, 1, 1), dtype=torch.uint8)
-    policy = EpsilonGreedyPolicy(network, 2, seed=0)
+    policy = ExploringPolicy(network, 2, seed=0)
     policy.epsilon = 0.0
     policy.act(observation)
     network(observation).sum().backward()
@@ -116,7 +116,7 @@ def test_autograd_is_on_only_if_asked():
 
     observation = torch.zeros((1, 1, 1, 1), dtype=torch.uint8)
     for with_autograd in (False, True):
-        policy = EpsilonGreedyPolicy(Probe(), 2, seed=0, with_autograd=with_autograd)
+        policy = ExploringPolicy(Probe(), 2, seed=0, with_autograd=with_autograd)
         policy.epsilon = 0.0
         policy.act(observation)
     assert seen == [False, True]
@@ -128,7 +128,7 @@ def test_a_noisy_network_explores_anew_with_every_action_and_as_its_seed_says():
     seen = []
     for seed in (0, 0, 1):
         torch.manual_seed(5)
-        policy = EpsilonGreedyPolicy(make_network(config, (1, 20, 20), 4), 4, seed)
+        policy = ExploringPolicy(make_network(config, (1, 20, 20), 4), 4, seed)
         policy.epsilon = 0.0
         seen.append([int(policy.act(observation)) for _ in range(40)])
     assert len(set(seen[0])) > 1

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rl_speed.experience.generators.player import Player, RolloutSpace
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.experience.replay import Replay, ReplaySettings, mean_frame
 from rl_speed.records import Rollout
 from rl_speed.system.stage_timer import StageTimer
@@ -15,7 +15,7 @@ from tests.conftest import CountingEnv
 
 def fill(config, env, steps, replay, rollout_steps=1):
     """Plays `steps` env steps of each env into the replay."""
-    policy = EpsilonGreedyPolicy(torch.nn.Identity(), env.num_actions, seed=0)
+    policy = ExploringPolicy(torch.nn.Identity(), env.num_actions, seed=0)
     player = Player(env, policy, config.envs, first_env=0, timer=StageTimer())
     for _ in range(steps // rollout_steps):
         space = RolloutSpace.allocate(rollout_steps, env.num_envs, config.envs)

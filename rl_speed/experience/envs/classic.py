@@ -32,6 +32,8 @@ class ClassicEnv:
     Source: Mnih et al. 2015, Methods, "Preprocessing"; Machado et al. 2018, section 5.
     """
 
+    frames_per_second = 60  # of an NTSC console
+
     def __init__(self, config: EnvsConfig) -> None:
         self._config = config
         game, names = find_game(config.game), action_names(config)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rl_speed.records import EnvStep
+from rl_speed.system.arrays import UInt8Array
 
 
 class VectorEnv(Protocol):
@@ -38,3 +39,22 @@ class VectorEnv(Protocol):
 
     def close(self) -> None:
         """Gives back what the games hold; may be called twice."""
+
+
+class FilmedEnv(Protocol):
+    """One env whose pictures are for people."""
+
+    num_actions: int  # A
+
+    @property
+    def frames_per_second(self) -> int:
+        """Of the video."""
+
+    def start(self, seed: int | None) -> UInt8Array:
+        """Starts a game; returns the first frame, uint8 [H, W]."""
+
+    def play(self, action: int, screens: list[UInt8Array] | None = None) -> tuple[UInt8Array, float, bool, bool]:
+        """Takes one env step; returns frame, raw reward, terminated and truncated, and adds pictures to `screens`."""
+
+    def close(self) -> None:
+        """Gives back what the game holds."""

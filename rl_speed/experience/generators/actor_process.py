@@ -12,7 +12,7 @@ from rl_speed.experience.generators.memory import ActorMemory, load_flat_weights
 from rl_speed.experience.generators.player import Player
 from rl_speed.experience.generators.protocol import Answer, Order
 from rl_speed.experience.parts import Parts
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.system.stage_timer import StageTimer
 
 ACTOR_NICENESS = 10
@@ -52,7 +52,7 @@ class RolloutActor:
             os.nice(ACTOR_NICENESS)
         network = plan.parts.make_network(plan.network, plan.envs.observation_shape, plan.num_actions).to(plan.device)
         network.requires_grad_(plan.slow_grads)
-        self._policy = EpsilonGreedyPolicy(
+        self._policy = ExploringPolicy(
             network,
             plan.num_actions,
             plan.policy_seed,

@@ -21,7 +21,7 @@ from rl_speed.experience.generators.ray_actors import RayMemory, RayTransport
 from rl_speed.experience.generators.ray_process import make_player
 from rl_speed.experience.generators.rounds import FREE_RUNNING_SLOTS, LOCKED_SLOTS, CompleteRound, RoundScheduler
 from rl_speed.experience.parts import Parts
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.records import Rollout
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ActorGoneError
@@ -48,7 +48,7 @@ class ActorGenerator:
         rounds: RoundScheduler,
         memory: RoundMemory,
         transport: Transport,
-        policy: EpsilonGreedyPolicy,
+        policy: ExploringPolicy,
         timer: StageTimer,
         ending: Ending,
     ) -> None:
@@ -127,7 +127,7 @@ class ActorGenerator:
 def start_actors(
     config: RunConfig,
     parts: Parts,
-    policy: EpsilonGreedyPolicy,
+    policy: ExploringPolicy,
     seeds: list[tuple[int, int]],
     env_threads: int,
     timer: StageTimer,
@@ -163,7 +163,7 @@ def start_actors(
 
 
 def _start_processes(
-    config: RunConfig, rounds: RoundScheduler, policy: EpsilonGreedyPolicy, plans: list[ActorPlan]
+    config: RunConfig, rounds: RoundScheduler, policy: ExploringPolicy, plans: list[ActorPlan]
 ) -> tuple[RoundMemory, Transport]:
     memory = ActorMemory.allocate_shared(config.envs, rounds, policy.network)
     makers = [partial(RolloutActor, plan, memory.of_actor(plan.index, config.envs.count)) for plan in plans]
@@ -171,7 +171,7 @@ def _start_processes(
 
 
 def _start_in_ray(
-    config: RunConfig, rounds: RoundScheduler, policy: EpsilonGreedyPolicy, plans: list[ActorPlan]
+    config: RunConfig, rounds: RoundScheduler, policy: ExploringPolicy, plans: list[ActorPlan]
 ) -> tuple[RoundMemory, Transport]:
     """Actors play on the CPU of their machine, wherever the learner's network is."""
     num_weights = flat_weights(policy.network).numel()
@@ -201,7 +201,7 @@ def _start_in_ray(
 def _plans(
     config: RunConfig,
     parts: Parts,
-    policy: EpsilonGreedyPolicy,
+    policy: ExploringPolicy,
     seeds: list[tuple[int, int]],
     env_threads: int,
 ) -> list[ActorPlan]:

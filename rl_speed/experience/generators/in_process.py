@@ -7,7 +7,7 @@ from typing import Any
 from rl_speed.config import EnvsConfig
 from rl_speed.experience.envs.protocol import VectorEnv
 from rl_speed.experience.generators.player import Player, RolloutSpace
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.records import Rollout
 from rl_speed.system.stage_timer import StageTimer
 
@@ -28,7 +28,7 @@ class InProcessGenerator:
     def __init__(
         self,
         env: VectorEnv,
-        policy: EpsilonGreedyPolicy,
+        policy: ExploringPolicy,
         envs: EnvsConfig,
         rollout_env_steps: int,
         timer: StageTimer,

@@ -12,7 +12,7 @@ from torch import Tensor
 from rl_speed.config import EnvsConfig
 from rl_speed.experience.envs.preprocessing import push_frame
 from rl_speed.experience.envs.protocol import VectorEnv
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.records import EnvStep, EpisodeEnd, Rollout
 from rl_speed.system.stage_timer import StageTimer
 
@@ -77,7 +77,7 @@ class Player:
     def __init__(
         self,
         env: VectorEnv,
-        policy: EpsilonGreedyPolicy,
+        policy: ExploringPolicy,
         config: EnvsConfig,
         first_env: int,
         timer: StageTimer,

@@ -10,7 +10,7 @@ from rl_speed.experience.envs.cuda import CudaVectorEnv
 from rl_speed.experience.envs.journal import SeedJournal
 from rl_speed.experience.envs.native import NativeVectorEnv
 from rl_speed.experience.generators.in_process import InProcessGenerator
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.system.stage_timer import StageTimer
 from tests.emulator.factory import simulated
 
@@ -60,7 +60,7 @@ def test_rollouts_are_those_of_the_cpus_env(tiny_config):
         CudaVectorEnv(config.envs, 2, SeedJournal(2, 4, None), simulated(find_game("pong"))),
         NativeVectorEnv(config.envs, 2, SeedJournal(2, 4, None), threads=1),
     )
-    policies = (EpsilonGreedyPolicy(torch.nn.Identity(), 6, seed=0) for _ in envs)
+    policies = (ExploringPolicy(torch.nn.Identity(), 6, seed=0) for _ in envs)
     ours, other = (
         InProcessGenerator(env, policy, config.envs, 8, StageTimer())
         for env, policy in zip(envs, policies, strict=True)

@@ -12,7 +12,7 @@ import torch
 from rl_speed.config import merge, validate
 from rl_speed.experience.generators.actors import start_actors
 from rl_speed.experience.parts import Parts
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.learner.network import make_network
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ActorError
@@ -24,7 +24,7 @@ from tests.conftest import TINY
 def make_actors(config, stop=None, parts=None):
     torch.manual_seed(0)
     network = make_network(config.network, config.envs.observation_shape, 6)
-    policy = EpsilonGreedyPolicy(network, 6, seed=0)
+    policy = ExploringPolicy(network, 6, seed=0)
     seeds = [(10 + i, 20 + i) for i in range(config.actors.count)]
     return start_actors(config, parts or Parts(), policy, seeds, 1, StageTimer(), Ending(stop))
 

@@ -3,13 +3,13 @@
 import torch
 
 from rl_speed.experience.generators.in_process import InProcessGenerator
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.system.stage_timer import StageTimer
 from tests.conftest import CountingEnv
 
 
 def make_in_process(config, env):
-    policy = EpsilonGreedyPolicy(torch.nn.Identity(), env.num_actions, seed=0)
+    policy = ExploringPolicy(torch.nn.Identity(), env.num_actions, seed=0)
     return InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, StageTimer())
 
 

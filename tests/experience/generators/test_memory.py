@@ -11,7 +11,7 @@ from rl_speed.experience.generators.actors import start_actors
 from rl_speed.experience.generators.memory import ActorMemory, flat_weights, load_flat_weights, shared_bytes
 from rl_speed.experience.generators.rounds import RoundScheduler
 from rl_speed.experience.parts import Parts
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.learner.network import make_network
 from rl_speed.system.errors import ConfigError
 
@@ -52,7 +52,7 @@ def test_too_little_shared_memory_is_one_sentence_and_no_process(parts, monkeypa
         monkeypatch.setattr(memory_module, "shared_memory_free_bytes", lambda free=free: free)
         if fits:
             ActorMemory.allocate_shared(config.envs, rounds, network)
-    policy = EpsilonGreedyPolicy(network, 6, seed=0)
+    policy = ExploringPolicy(network, 6, seed=0)
     with pytest.raises(ConfigError) as caught:
         start_actors(config, Parts(), policy, [(1, 2), (3, 4)], 1, None, None)
     assert not multiprocessing.active_children()

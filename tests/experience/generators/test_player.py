@@ -3,7 +3,7 @@
 import torch
 
 from rl_speed.experience.generators.player import Player, RolloutSpace
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.records import EnvStep
 from rl_speed.system.stage_timer import StageTimer
 
@@ -34,7 +34,7 @@ class ThreeLives:
 
 
 def play(config, steps=7):
-    player = Player(ThreeLives(), EpsilonGreedyPolicy(None, 2, seed=0), config.envs, first_env=3, timer=StageTimer())
+    player = Player(ThreeLives(), ExploringPolicy(None, 2, seed=0), config.envs, first_env=3, timer=StageTimer())
     space = RolloutSpace.allocate(steps, 1, config.envs)
     for t in range(steps):
         player.begin()

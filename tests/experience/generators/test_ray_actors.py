@@ -16,7 +16,7 @@ from rl_speed.experience.generators.protocol import Order
 from rl_speed.experience.generators.ray_actors import MAX_LOSSES_IN_A_ROW, RayMemory, RayTransport
 from rl_speed.experience.generators.rounds import RoundScheduler
 from rl_speed.experience.parts import Parts
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.learner.network import make_network
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ActorError, ActorGoneError, UserError
@@ -201,7 +201,7 @@ def make_actors(kind="ray", parts=None, **actors):
     config = validate(merge(TINY, changes))
     torch.manual_seed(0)
     network = make_network(config.network, config.envs.observation_shape, 6)
-    policy = EpsilonGreedyPolicy(network, 6, seed=0)
+    policy = ExploringPolicy(network, 6, seed=0)
     seeds = [(10 + i, 20 + i) for i in range(config.actors.count)]
     return start_actors(config, parts or Parts(), policy, seeds, 1, StageTimer(), Ending())
 

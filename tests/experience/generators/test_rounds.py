@@ -18,7 +18,7 @@ from rl_speed.experience.generators.pipes import PipeTransport
 from rl_speed.experience.generators.protocol import Answer, Order
 from rl_speed.experience.generators.ray_actors import RayMemory, RayTransport
 from rl_speed.experience.generators.rounds import FREE_RUNNING_SLOTS, LOCKED_SLOTS, RoundScheduler
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.system.ending import Ending
 from rl_speed.system.ray_cluster import RayCluster
 from rl_speed.system.stage_timer import StageTimer
@@ -222,7 +222,7 @@ def make_parts(setting):
     rounds = RoundScheduler(
         setting.num_actors, setting.num_networks, setting.num_slots, setting.rollout_env_steps, setting.num_envs
     )
-    policy = EpsilonGreedyPolicy(torch.nn.Linear(1, 1, bias=False), 2, seed=0)
+    policy = ExploringPolicy(torch.nn.Linear(1, 1, bias=False), 2, seed=0)
     return rounds, policy, StageTimer()
 
 
