@@ -13,10 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rl_speed.api import Result, evaluate, load, play, train
+    from rl_speed.api import Result, evaluate, export, load, play, train
 
 __version__ = "0.1.0"
-__all__ = ["Result", "evaluate", "load", "play", "train"]
+__all__ = ["Result", "evaluate", "export", "load", "play", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ from rich.console import Console
 from rl_speed.config import Overrides, as_changes, game_remarks, load_config, merge, validate
 from rl_speed.experience.envs.preprocessing import action_names
 from rl_speed.experience.parts import EnvFactory, NetworkFactory, Parts
+from rl_speed.exports.exporting import Wish, make_export
 from rl_speed.system.errors import ConfigError, UserError
 from rl_speed.system.output import patient
 from rl_speed.training.agent import Agent
@@ -91,8 +92,9 @@ def train(
         seed: of networks, exploration, replay and games; None: the preset's.
         max_seconds: give up after this wall time.
         resume: "last", or the folder of a checkpoint or run, to go on from there; it excludes `preset`.
-        env: makes one Gymnasium env with images and discrete actions, to be played instead of a game of ale-py; what
-            the preset sets for single games is left out then, and there is no goal but a `stop.reward` that is set.
+        env: makes one Gymnasium env with images and discrete actions, to be played instead of a game of ale-py
+            (`envs.id` does that for one of Gymnasium's registry); what the preset sets for single games is left out
+            then, and there is no goal but a `stop.reward` that is set.
         network: (K, H, W) and the number of actions -> a network from uint8 [B, K, H, W] to values [B, A].
         callbacks: Lightning callbacks, called after the program's own.
         stop: set from another thread or a signal handler, it ends and saves the run at the next batch.
@@ -160,7 +162,7 @@ def _new_run(
         changes = [*changes, {"stop": {"max_seconds": float(max_seconds)}}]
     lines = []
     if preset is None:
-        preset, reason = default_preset()
+        preset, reason = default_preset(changes, own_env)
         lines.append(f"preset {preset}: {reason}")
     config = load_config(str(preset), changes, own_env)
     lines += game_remarks(str(preset), changes, own_env)
@@ -188,7 +190,7 @@ def evaluate(
     network: NetworkFactory | None = None,
     verbose: bool = False,
 ) -> Evaluation:
-    """Plays full games with frozen weights: on ale-py, or on the caller's own env if the run was trained on one.
+    """Plays full games with frozen weights: on ale-py, or on the env of another kind that the run was trained on.
 
     Args:
         checkpoint: folder of a run or of one of its checkpoints.
@@ -224,17 +226,20 @@ def play(
     epsilon: float = 0.0,
     seed: int = 1,
     *,
+    env: EnvFactory | None = None,
     network: NetworkFactory | None = None,
     verbose: bool = False,
 ) -> float:
-    """Plays one full game of ale-py with a checkpoint and writes it as an mp4 file with the score.
+    """Plays one full game with a checkpoint and writes it as an mp4 file with the score.
+
+    An env whose `render_mode` is rgb_array shows what it renders, others what they observe.
 
     Args:
         checkpoint: folder of a run or of one of its checkpoints.
         video: file to write.
         epsilon: share of random actions.
         seed: of the game and of these.
-        network: the caller's own, if the run was trained with one.
+        env, network: those that the run was trained with, if it was.
         verbose: show on standard error how far the game is.
 
     Returns:
@@ -243,10 +248,11 @@ def play(
     Raises:
         UserError: a mistake that can be put right, in one sentence.
     """
+    parts = Parts(env, network)
     with _unchanged():
-        trained, config = load_network(resolve(Path(checkpoint)), Parts(None, network))
+        trained, config = load_network(resolve(Path(checkpoint)), parts)
         with film_bar(Console(quiet=not verbose, file=patient(sys.stderr))) as on_step:
-            return record_video(trained, config, Path(video), epsilon, seed, on_step)
+            return record_video(trained, config, Path(video), epsilon, seed, on_step, parts)
 
 
 def load(
@@ -268,9 +274,45 @@ def load(
     own_env = facts.get("parts", {}).get("own_env")
     with _unchanged():
         trained, config = load_network(folder, Parts(None, network), but_env=True)
-    names = None if own_env else action_names(config.envs)
+    names = action_names(config.envs) if own_env is None and config.envs.is_atari else None
     num_actions = facts.get("num_actions") or len(names or ())
     return Agent(trained, config, names, num_actions, epsilon, seed)
+
+
+def export(
+    checkpoint: str | Path,
+    out: str | Path,
+    formats: str | Sequence[str] = "safetensors",
+    *,
+    episodes: int | None = None,
+    video: bool = False,
+    push: str | None = None,
+    env: EnvFactory | None = None,
+    network: NetworkFactory | None = None,
+    verbose: bool = False,
+) -> str | None:
+    """Writes a checkpoint's acting network for other programs, with a page that tells all about it.
+
+    Args:
+        checkpoint: folder of a run or of one of its checkpoints.
+        out: folder to write: a new one, or an older export, which is replaced.
+        formats: safetensors (which `load`, `evaluate` and `play` take as a checkpoint), onnx, torchscript, or several.
+        episodes: games that judge it; 0: none; None: the run's confirmation where that was of this network, else 30.
+        video: also film one game.
+        push: upload the folder to this repository of the Hugging Face hub, "USER/NAME".
+        env, network: those that the run was trained with, if it was; without games the env does not matter.
+        verbose: show on standard error how far it is.
+
+    Returns:
+        the address of its page on the hub, if it was pushed.
+
+    Raises:
+        UserError: a mistake that can be put right, in one sentence.
+    """
+    names = (formats,) if isinstance(formats, str) else tuple(formats)
+    wish = Wish(Path(checkpoint), Path(out), names, episodes, video, push, Parts(env, network))
+    with _unchanged():
+        return make_export(wish, Console(quiet=not verbose, file=patient(sys.stderr)))
 
 
 @contextmanager

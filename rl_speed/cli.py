@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
 import sys
 import time
@@ -21,7 +20,10 @@ from rich.table import Table
 
 from rl_speed.bench.commands import bench_app
 from rl_speed.emulator.commands import emulator_app
-from rl_speed.system.errors import ActorError, ConfigError, EndedBeforeStartError, RankError, UserError
+from rl_speed.exports.commands import export
+from rl_speed.suite.commands import suite
+from rl_speed.system.durations import seconds_of
+from rl_speed.system.errors import ActorError, EndedBeforeStartError, RankError, UserError
 from rl_speed.system.json_file import check_json_path, write_json
 from rl_speed.system.output import make_streams_patient
 
@@ -34,18 +36,20 @@ app = typer.Typer(
 
 app.add_typer(bench_app, name="bench")
 app.add_typer(emulator_app, name="emulator")
+app.command()(export)
+app.command()(suite)
 
+GameArgument = Annotated[
+    str | None, typer.Argument(help="Game of ale-py, e.g. breakout; short for --set envs.game=breakout.")
+]
 CheckpointArgument = Annotated[
     Path, typer.Argument(help="Folder of a run or of one of its checkpoints, e.g. lightning_logs/version_0.")
 ]
 
 
-def _max_seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d{1,4}):([0-5]?\d):([0-5]?\d)", text.strip())
-    seconds = 0 if match is None else sum(int(x) * y for x, y in zip(match.groups(), (3600, 60, 1), strict=True))
-    if seconds == 0:
-        raise ConfigError(f"--max-time {text!r} must be HH:MM:SS and more than zero, e.g. 00:10:00")
-    return float(seconds)
+def _with_game(game: str | None, changes: list[str] | None) -> list[str]:
+    """The changes of --set, and the game that was named by itself."""
+    return [*([] if game is None else [f"envs.game={game}"]), *(changes or [])]
 
 
 def _may_start_actors(preset: str | None, changes: list[str], resume: str | None) -> bool:
@@ -60,10 +64,10 @@ def _may_start_actors(preset: str | None, changes: list[str], resume: str | None
         return False
 
 
-def _default_preset(console: Console) -> str:
+def _default_preset(console: Console, changes: list[str]) -> str:
     from rl_speed.training.plan import default_preset
 
-    preset, why = default_preset()
+    preset, why = default_preset(changes)
     console.print(f"preset {preset}: {why}", highlight=False)
     return preset
 
@@ -71,9 +75,13 @@ def _default_preset(console: Console) -> str:
 @app.command()
 def train(
     context: typer.Context,
+    game: GameArgument = None,
     config: Annotated[
         str | None,
-        typer.Option(help="Preset or path of a YAML file. Default: fast_gpu where CUDA works, else fast_cpu."),
+        typer.Option(
+            help="Preset or path of a YAML file. Default: for pong fast_gpu where CUDA works, else fast_cpu; for other "
+            "games atari."
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -96,9 +104,10 @@ def train(
     """
     import threading
 
-    max_seconds = None if max_time is None else _max_seconds(max_time)
+    changes = _with_game(game, set_)
+    max_seconds = None if max_time is None else seconds_of("--max-time", max_time)
     is_own_program = context.obj is not None  # `main` was called
-    if is_own_program and _may_start_actors(config, set_ or [], resume):
+    if is_own_program and _may_start_actors(config, changes, resume):
         from rl_speed.system.import_ahead import import_ahead
 
         import_ahead("rl_speed.experience.generators.actor_process")
@@ -113,7 +122,7 @@ def train(
         try:
             api.train(
                 config,
-                [*(set_ or []), *([] if launcher is None else [f"trainer.launcher={launcher}"])],
+                [*changes, *([] if launcher is None else [f"trainer.launcher={launcher}"])],
                 seed=seed,
                 max_seconds=max_seconds,
                 resume=resume,
@@ -191,6 +200,7 @@ def play(
 
 @app.command()
 def doctor(
+    game: GameArgument = None,
     config: Annotated[str | None, typer.Option(help="Preset or YAML file; default: this machine's fast one.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change one field; may be repeated.")] = None,
 ) -> None:
@@ -203,13 +213,14 @@ def doctor(
     for name, text in _machine_facts():
         facts.add_row(name, escape(text))
     console.print(facts)
-    preset = config or _default_preset(console)
-    plan = make_plan(load_config(preset, list(set_ or [])))
+    changes = _with_game(game, set_)
+    preset = config or _default_preset(console, changes)
+    plan = make_plan(load_config(preset, changes))
     decisions = Table("field", "value", "why", title=f"plan of {escape(preset)}", title_justify="left")
     for name, decision in plan.decisions.items():
         decisions.add_row(name, escape(str(decision.value)), escape(decision.reason))
     console.print(decisions)
-    for remark in game_remarks(preset, list(set_ or [])):
+    for remark in game_remarks(preset, changes):
         console.print(remark, highlight=False, markup=False, soft_wrap=True)
 
 

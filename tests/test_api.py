@@ -229,6 +229,8 @@ def test_an_env_and_a_network_of_the_callers_own(kind, tmp_path):
     games = rl_speed.evaluate(result.checkpoint, episodes=3, epsilon=0.5, **own)
     assert len(games.returns) == 3
     assert set(games.returns) <= {0.0, 1.0}
+    assert rl_speed.play(result.checkpoint, tmp_path / "game.mp4", epsilon=1.0, **own) in (0.0, 1.0)
+    assert (tmp_path / "game.mp4").stat().st_size > 1000
     agent = rl_speed.load(result.checkpoint, network=own["network"])
     assert agent.action_names is None
     assert agent(np.zeros((30, 40, 3), dtype=np.uint8)) in (0, 1)

@@ -11,6 +11,9 @@ BAD_INPUT = [
     (["train", "--config", "nope"], ["'nope'", "neither a preset nor a file"]),
     (["train", "--config", "x" * 300], ["neither a preset nor a file"]),
     (["train", "--set", "envs.game=pongg"], ["envs.game", "pong"]),
+    (["train", "breakot"], ["envs.game", "breakout"]),
+    (["train", "breakout", "--set", "envs.game=pongg"], ["envs.game", "pong"]),
+    (["doctor", "breakot"], ["envs.game", "breakout"]),
     (["train", "--set", "envs.cuont=1"], ["envs.cuont", "envs.count"]),
     (["train", "--set", "envs.count=-1"], ["envs.count = -1", "greater than or equal to 1"]),
     (["train", "--set", "update.loss=3"], ["update.loss = 3"]),
@@ -55,6 +58,13 @@ def test_doctor_and_configs_answer(tmp_path, here):
     assert "preset fast_" in doctor.stdout
     configs = here("configs", cwd=tmp_path)
     assert "baseline" in configs.stdout
+
+
+def test_a_game_by_itself_takes_the_general_preset(tmp_path, here):
+    doctor = here("doctor", "breakout", "--set", "update.precision=fp32", "--set", "update.shards=1", cwd=tmp_path)
+    assert doctor.returncode == 0
+    assert "preset atari: for any game" in doctor.stdout
+    assert "stop.reward = null: breakout is played without a goal" in doctor.stdout
 
 
 def test_evaluate_writes_its_result(tmp_path, finished_run, here):

@@ -32,7 +32,7 @@ def test_the_example_learns(tmp_path):
     apply = ["git", "apply", "-C1", "-"]
     subprocess.run(apply, cwd=tmp_path, input=change, text=True, check=True, env={**os.environ, "GIT_DIR": os.devnull})
     touched = re.findall(r"^\+\+\+ b/(\S+)", change, re.MULTILINE)
-    assert touched == ["rl_speed/config/schema.py", "rl_speed/learner/values.py"]
+    assert touched == ["rl_speed/config/learning.py", "rl_speed/learner/values.py"]
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     answer = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300

@@ -7,7 +7,7 @@ import torch
 
 from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.generators.in_process import InProcessGenerator
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.experience.replay import Replay, ReplaySettings
 from rl_speed.system.ending import Ending
 from rl_speed.system.stage_timer import StageTimer
@@ -28,7 +28,7 @@ class Table(torch.nn.Module):
 def make_line(config, env, network):
     """Everything from the games to the batches."""
     clock, stop = StageTimer(), threading.Event()
-    policy = EpsilonGreedyPolicy(network, env.num_actions, seed=0)
+    policy = ExploringPolicy(network, env.num_actions, seed=0)
     generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, clock)
     settings = ReplaySettings(config.envs.frame_stack, config.replay.n_step, config.replay.gamma)
     steps = config.replay.capacity_env_steps // env.num_envs

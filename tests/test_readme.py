@@ -18,7 +18,7 @@ COMMANDS = re.findall(r"^\| `rl-speed ([^`]+)` \|", README, re.MULTILINE)
 
 def test_the_readme_shows_every_command():
     assert {command.split()[0] for command in COMMANDS} == {
-        "train", "evaluate", "play", "doctor", "configs", "bench", "emulator",
+        "train", "evaluate", "play", "export", "doctor", "configs", "bench", "emulator", "suite",
     }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_the_commands_run(tmp_path):
                 place = arguments.index("--max-time")
                 del arguments[place : place + 2]
             arguments += short
-        if arguments[0] == "evaluate":
+        if arguments[0] in ("evaluate", "export"):
             arguments[arguments.index("--episodes") + 1] = "1"
         if arguments[:2] == ["bench", "stages"]:
             arguments += ["--seconds", "0.1", "--repeats", "1"]
@@ -58,6 +58,10 @@ def test_the_commands_run(tmp_path):
             arguments += ["--frames", "100"]
         if arguments[:2] == ["emulator", "bench"]:
             arguments += ["--seconds", "0.1", "--repeats", "1"]
+        if arguments[0] == "suite":
+            arguments += ["--episodes", "1"]
+            for option, small in (("games", "pong"), ("seeds", "1"), ("preset", "smoke"), ("env-steps", "1200")):
+                arguments[arguments.index(f"--{option}") + 1] = small
         if arguments in done:  # what was different was taken out
             continue
         done.append(arguments)

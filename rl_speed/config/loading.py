@@ -17,8 +17,9 @@ import yaml
 from pydantic import ValidationError
 
 from rl_speed.config.messages import sentence
+from rl_speed.config.playing import atari_game
 from rl_speed.config.rules import check_rules
-from rl_speed.config.schema import DEFAULT_GAME, RunConfig
+from rl_speed.config.schema import RunConfig
 from rl_speed.system.errors import ConfigError
 
 Overrides = Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -132,9 +133,8 @@ def _lay(layers: Sequence[_Layer], game: str | None) -> dict[str, Any]:
     return content
 
 
-def _game(layers: Sequence[_Layer]) -> str:
-    envs = _lay(layers, None).get("envs")
-    return str(envs.get("game", DEFAULT_GAME)) if isinstance(envs, dict) else DEFAULT_GAME
+def _game(layers: Sequence[_Layer]) -> str | None:
+    return atari_game(_lay(layers, None))
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,18 +164,34 @@ def load_config(source: str, overrides: Overrides = (), own_env: bool = False) -
     Args:
         source: name of a preset, or path of a YAML file (which may start with `extends: NAME`).
         overrides: see `as_changes`.
-        own_env: an env of the caller's is played: what is set for single games is left out, the goal included.
+        own_env: an env of the caller's is played. As with `envs.id`, what is set for single games is left out then, the
+            goal included.
 
     Raises:
         ConfigError: with one sentence that names the field, the value and the fix.
     """
     layers = _layers(source, overrides, own_env)
-    return validate(_lay(layers, None if own_env else _game(layers)))
+    config = validate(_lay(layers, _game(layers)))
+    if own_env and config.envs.id is not None:
+        raise ConfigError(f"env= and envs.id = {config.envs.id!r} exclude each other; leave one of them out")
+    return config
 
 
 def _layers(source: str, overrides: Overrides, own_env: bool) -> list[_Layer]:
-    no_goal = [_Layer({"stop": {"reward": None}}, {})] if own_env else []
-    return [*no_goal, *_read_layers(source), *(_Layer(change, {}) for change in as_changes(overrides))]
+    last = [{"envs": {"backend": "gymnasium"}}] if own_env else []
+    return [*_read_layers(source), *(_Layer(change, {}) for change in [*as_changes(overrides), *last])]
+
+
+def asked_game(overrides: Overrides) -> str | None:
+    """The game, or the env of Gymnasium's registry, that overrides name; None: none."""
+    envs = _lay([_Layer(change, {}) for change in as_changes(overrides)], None).get("envs")
+    name = (envs.get("id") or envs.get("game")) if isinstance(envs, dict) else None
+    return None if name is None else str(name)
+
+
+def games_made_for(source: str) -> set[str]:
+    """Games for which a preset or file, or what it extends, has settings of their own."""
+    return {game for layer in _read_layers(source) for game in layer.by_game}
 
 
 def game_remarks(source: str, overrides: Overrides = (), own_env: bool = False) -> list[str]:
@@ -185,8 +201,8 @@ def game_remarks(source: str, overrides: Overrides = (), own_env: bool = False) 
         source, overrides, own_env: as for `load_config`, which takes them.
     """
     layers = _layers(source, overrides, own_env)
-    game = None if own_env else _game(layers)
-    config, name = load_config(source, overrides, own_env), game or "an env of your own"
+    game, config = _game(layers), load_config(source, overrides, own_env)
+    name = game or config.envs.id or "an env of your own"
     made_for = sorted({other for layer in layers for other in layer.by_game} - {game})
     left_out = sorted({field for other in made_for for field in _left_out(layers, config, game, other)})
     remarks = []

@@ -15,12 +15,31 @@ from rl_speed.config.game_rules import (
     game_lasts_longer_than_a_step,
     rom_can_be_read,
 )
+from rl_speed.config.learner_rules import (
+    convolutions_fit_the_frame,
+    convolutions_have_equal_lists,
+    convolutions_have_sizes,
+    fused_kernel_is_whole_blocks,
+    one_way_chooses_the_next_action,
+    value_range_rises,
+)
 from rl_speed.config.schema import RunConfig
 from rl_speed.config.sharing import rank_share, share_problem
 from rl_speed.system.errors import ConfigError
 
 LEAST_FRAME_ROWS = 20
 ADDRESS = re.compile(r"([^\s:/]+|\[[0-9a-fA-F:.]+\]):\d{1,5}")  # a host, or an IPv6 address in brackets, and a port
+
+
+def options_are_of_an_id(config: RunConfig) -> str | None:
+    """What only an env of Gymnasium's registry takes is not set without one."""
+    envs = config.envs
+    if envs.id is not None:
+        return None
+    for name, value in (("options", envs.options), ("render_observation", envs.render_observation)):
+        if value:
+            return f"envs.{name} = {value} is for an env of Gymnasium's registry; set envs.id, or leave it out"
+    return None
 
 
 def frame_keeps_rows(config: RunConfig) -> str | None:
@@ -31,76 +50,6 @@ def frame_keeps_rows(config: RunConfig) -> str | None:
     return (
         f"envs.crop_top + envs.crop_bottom leave {envs.frame_height} of envs.image_height = "
         f"{envs.image_height} rows; leave at least {LEAST_FRAME_ROWS}"
-    )
-
-
-def convolutions_have_equal_lists(config: RunConfig) -> str | None:
-    """One entry per convolution in each list."""
-    network = config.network
-    if network.kind == "impala":
-        return None if network.channels else "network.channels = [] must have one entry per stage, e.g. [16, 32, 32]"
-    if 1 <= len(network.channels) == len(network.kernels) == len(network.strides):
-        return None
-    return (
-        f"network.channels, network.kernels and network.strides must have one entry per convolution each, "
-        f"not {len(network.channels)}, {len(network.kernels)} and {len(network.strides)}"
-    )
-
-
-def convolutions_have_sizes(config: RunConfig) -> str | None:
-    """Positive sizes that memory can hold."""
-    for name in ("channels", "kernels", "strides"):
-        values = getattr(config.network, name)
-        if min(values) < 1 or max(values) > 4096:
-            return f"network.{name} = {list(values)} must hold integers from 1 to 4096"
-    return None
-
-
-def fused_kernel_is_whole_blocks(config: RunConfig) -> str | None:
-    """The fused first layer reads blocks of stride x stride pixels."""
-    network = config.network
-    if network.fused is not True or network.can_be_fused:
-        return None
-    if network.kind == "impala":
-        return "network.fused = true is for network.kind = convolutional, not impala; set it to false"
-    return (
-        f"network.fused = true needs a first kernel that is a multiple of its stride, not {network.kernels[0]} "
-        f"and {network.strides[0]}; set it to false"
-    )
-
-
-def convolutions_fit_the_frame(config: RunConfig) -> str | None:
-    """Every convolution has at least one pixel left to give."""
-    network, envs = config.network, config.envs
-    if network.kind == "impala":  # it pads
-        return None
-    height, width = envs.frame_height, envs.image_width
-    for kernel, stride in zip(network.kernels, network.strides, strict=True):
-        height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        if min(height, width) < 1:
-            return (
-                f"network.kernels = {list(network.kernels)} with network.strides = {list(network.strides)} shrink a "
-                f"{envs.frame_height}x{envs.image_width} image to nothing; use fewer or smaller ones"
-            )
-    return None
-
-
-def value_range_rises(config: RunConfig) -> str | None:
-    """From the lowest to the highest return."""
-    lowest, highest = config.network.value_range
-    if lowest < highest:
-        return None
-    return f"network.value_range = {[lowest, highest]} must rise; write the lower return first"
-
-
-def one_way_chooses_the_next_action(config: RunConfig) -> str | None:
-    """Munchausen's softmax leaves nothing to choose."""
-    update = config.update
-    if not (update.double and update.munchausen is not None):
-        return None
-    return (
-        f"update.double = true and update.munchausen = {update.munchausen} exclude each other; set the first to false "
-        f"or the second to null"
     )
 
 
@@ -320,13 +269,19 @@ def every_network_acts(config: RunConfig) -> str | None:
     )
 
 
-# In the order in which a user hears of them; later ones may rely on earlier ones.
-RULES: tuple[Callable[[RunConfig], str | None], ...] = (
+# Of a game of ale-py; other envs have none of what they are about.
+GAME_RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     rom_can_be_read,
     backend_plays_the_variant,
     game_has_the_variant,
     game_has_the_actions,
     game_lasts_longer_than_a_step,
+)
+
+# In the order in which a user hears of them; later ones may rely on earlier ones.
+RULES: tuple[Callable[[RunConfig], str | None], ...] = (
+    *GAME_RULES,
+    options_are_of_an_id,
     convolutions_have_equal_lists,
     convolutions_have_sizes,
     fused_kernel_is_whole_blocks,
@@ -361,6 +316,6 @@ def check_rules(config: RunConfig) -> None:
         ConfigError: with the sentence of the first broken one.
     """
     for rule in RULES:
-        sentence = rule(config)
+        sentence = None if rule in GAME_RULES and not config.envs.is_atari else rule(config)
         if sentence is not None:
             raise ConfigError(sentence)

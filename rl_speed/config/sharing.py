@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rl_speed.config.schema import ActorsConfig, EnvsConfig, RunConfig
+from rl_speed.config.playing import ActorsConfig, EnvsConfig
+from rl_speed.config.schema import RunConfig
 
 
 def rank_share(config: RunConfig) -> RunConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import gymnasium
@@ -22,6 +23,15 @@ def env_id(game: str) -> str:
     """Gymnasium's name of a game: "rl_speed/SpaceInvaders-v5" of "space_invaders"."""
     words = (word.upper() if word[0].isdigit() else word.capitalize() for word in game.split("_"))
     return f"{NAMESPACE}/{''.join(words)}-v5"
+
+
+def game_of_id(name: str) -> str | None:
+    """The game that Gymnasium's or ale-py's name means: "ALE/MsPacman-v5" and "PongNoFrameskip-v4"; None of others."""
+    match = re.fullmatch(r"(?:ale_py:)?(?:(?:ALE|rl_speed)/)?(\w+?)(?:-ram)?(?:Deterministic|NoFrameskip)?-v\d+", name)
+    if match is None:
+        return None
+    by_name = {env_id(game).partition("/")[2].partition("-")[0]: game for game in game_names()}
+    return by_name.get(match[1])
 
 
 def register_games() -> None:

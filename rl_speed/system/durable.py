@@ -14,6 +14,12 @@ def sync_file(file: IO[Any]) -> None:
     os.fsync(file.fileno())
 
 
+def sync_path(path: Path) -> None:
+    """The same for a file that something else has written."""
+    with path.open("rb+") as file:
+        sync_file(file)
+
+
 def sync_folder(folder: Path) -> None:
     """Brings the names in a folder to the disk, where the system has a way to do that."""
     with suppress(OSError):

@@ -8,7 +8,7 @@ from torch import nn
 
 from rl_speed.config import RunConfig
 from rl_speed.experience.envs.preprocessing import grey_screen, push_frame, resize_and_crop
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.system.arrays import UInt8Array
 
 
@@ -34,7 +34,7 @@ class Agent:
         seed: int = 0,
     ) -> None:
         self.network, self.config, self.action_names = network, config, action_names
-        self._policy = EpsilonGreedyPolicy(network, num_actions, seed, use_bf16=config.update.uses_bf16)
+        self._policy = ExploringPolicy(network, num_actions, seed, use_bf16=config.update.uses_bf16)
         self._policy.epsilon = epsilon
         self._stack = torch.zeros((1, *config.envs.observation_shape), dtype=torch.uint8)
         self._is_first = torch.ones(1, dtype=torch.bool)

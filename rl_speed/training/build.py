@@ -19,7 +19,7 @@ from rl_speed.experience.dataset import ExperienceDataset
 from rl_speed.experience.generators.actors import start_actors
 from rl_speed.experience.generators.in_process import InProcessGenerator
 from rl_speed.experience.generators.protocol import RolloutGenerator
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.experience.replay import make_replay
 from rl_speed.learner.mean import GradientMean
 from rl_speed.learner.module import DQNModule
@@ -47,6 +47,7 @@ from rl_speed.training.ranks.strategy import RanksStrategy
 from rl_speed.training.run_folder import CHECKPOINTS
 from rl_speed.training.speed import SpeedMeter
 from rl_speed.training.statistics import EpisodeStatistics
+from rl_speed.training.trackers import make_logger
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Line:
 
     timer: StageTimer
     module: DQNModule
-    policy: EpsilonGreedyPolicy
+    policy: ExploringPolicy
     generator: RolloutGenerator
     dataset: ExperienceDataset
 
@@ -140,7 +141,7 @@ def make_line(plan: Plan, ending: Ending, ranks: Ranks | None = None) -> tuple[P
     ]
     mean = GradientMean(ranks.sum, timer) if ranks.size > 1 else None
     module = DQNModule(networks[0], networks[1], config.update, timer, mean).to(plan.device)
-    policy = EpsilonGreedyPolicy(
+    policy = ExploringPolicy(
         module.acting_network,
         plan.num_actions,
         plan.seeds.policy,
@@ -198,7 +199,7 @@ def _wire(plan: Plan, line: Line, occasion: Occasion) -> Run:
         checkpoints,
         CloseAll(line.generator, line.module),
     ]
-    logger = RunLogger(occasion.folder, occasion.notify) if ranks.is_first else None
+    logger = make_logger(config.logging, occasion.folder, occasion.notify) if ranks.is_first else None
     trainer = make_trainer(plan, logger, callbacks, ranks)
     return Run(plan, line, trainer, statistics, meter, goal, limits, checkpoints, confirmation)
 

@@ -12,11 +12,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from rl_speed.system.durable import sync_file
+from rl_speed.training.curve_files import cut_rows
 from rl_speed.training.logger import EPISODE_TAGS
 
 
 def cut_curves(folder: Path, episodes: int, env_steps: int) -> None:
-    """Takes the points beyond the checkpoint out of the event files; half a record at a file's end goes too.
+    """Takes the points beyond the checkpoint out of the event and CSV files; half a record at a file's end goes too.
 
     Args:
         folder: of the run, which nobody writes to.
@@ -28,6 +29,7 @@ def cut_curves(folder: Path, episodes: int, env_steps: int) -> None:
     """
     for path in sorted(folder.glob("events.out.tfevents.*")):
         _cut(path, episodes, env_steps)
+    cut_rows(folder, episodes, env_steps)
 
 
 def _cut(path: Path, episodes: int, env_steps: int) -> None:

@@ -1,17 +1,18 @@
-"""Full games with frozen weights on ale-py, unclipped."""
+"""Full games with frozen weights, unclipped: on ale-py, or on the env that is no game of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from rl_speed.config import EnvsConfig, RunConfig
 from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.parts import Parts
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.records import EpisodeEnd
 from rl_speed.system.cores import usable_cores
 from rl_speed.system.ending import Ending
@@ -60,6 +61,7 @@ class Protocol:
     episodes: int
     epsilon: float  # share of random actions
     seed: int  # of games and exploration
+    sticky_probability: float | None = None  # chance that ALE repeats the last action; None: as in training
 
 
 def play_games(
@@ -90,9 +92,10 @@ def play_games(
     num_envs, seed = min(protocol.episodes, MAX_ENVS), protocol.seed
     device = next(network.parameters()).device
     parts = parts or Parts()
-    env = parts.make_env(_on_ale(config.envs), num_envs, seed, usable_cores().count, can_resume=False)
+    envs = _on_ale(config.envs, protocol.sticky_probability)
+    env = parts.make_env(envs, num_envs, seed, usable_cores().count, can_resume=False)
     try:
-        policy = EpsilonGreedyPolicy(network, env.num_actions, seed, device, use_bf16=config.update.uses_bf16)
+        policy = ExploringPolicy(network, env.num_actions, seed, device, use_bf16=config.update.uses_bf16)
         policy.epsilon = protocol.epsilon
         with torch_threads(1):  # the games have the cores
             player = Player(env, policy, config.envs, first_env=0, timer=StageTimer())
@@ -101,10 +104,15 @@ def play_games(
         env.close()
 
 
-def _on_ale(config: EnvsConfig) -> EnvsConfig:
-    """The same games on ale-py: our own emulator never grades itself."""
+def _on_ale(config: EnvsConfig, sticky_probability: float | None) -> EnvsConfig:
+    """The same games on ale-py: our own emulator never grades itself. Other envs are what they are."""
+    if not config.is_atari:
+        return config
     # ale-py's vector env plays no mode but the default.
-    return config.model_copy(update={"backend": "ale_vector" if config.is_default_variant else "classic"})
+    update: dict[str, Any] = {"backend": "ale_vector" if config.is_default_variant else "classic"}
+    if sticky_probability is not None:
+        update["sticky_probability"] = sticky_probability
+    return config.model_copy(update=update)
 
 
 def _quota(episodes: int, num_envs: int) -> list[int]:

@@ -25,6 +25,7 @@ from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.curves import cut_curves
 from rl_speed.training.decisions import replay_bytes
 from rl_speed.training.divergence import DivergedError
+from rl_speed.training.logger import run_logger
 from rl_speed.training.plan import Plan, make_plan
 from rl_speed.training.ranks.group import Ranks
 from rl_speed.training.ranks.joining import plan_together
@@ -94,7 +95,7 @@ def run_rank(task: Task, console: Console, watchers: Sequence[Callback], ranks: 
         if ranks.is_first:
             if request.folder is not None:
                 _cut_curves(earlier.episodes, run, occasion)
-            _note_request(run.plan, occasion)
+            _note_request(run, occasion)
         return Outcome(_carry_out(run, occasion), path)
 
 
@@ -243,11 +244,13 @@ def _finish(run: Run, occasion: Occasion) -> dict[str, Any]:
     return result
 
 
-def _note_request(plan: Plan, occasion: Occasion) -> None:
-    """Writes the configuration into the run's folder, as it was asked for."""
-    asked, path = plan.asked, occasion.folder / CONFIG_FILE
+def _note_request(run: Run, occasion: Occasion) -> None:
+    """Writes the configuration into the run's folder and its tracker, as it was asked for."""
+    asked, path = run.plan.asked.model_dump(mode="json"), occasion.folder / CONFIG_FILE
     try:
-        write_text_whole(path, yaml.safe_dump(asked.model_dump(mode="json"), sort_keys=False))
+        write_text_whole(path, yaml.safe_dump(asked, sort_keys=False))
     except OSError as error:
         raise UserError(f"logging.directory: {path} cannot be written ({error}); choose another folder") from None
     occasion.notify(f"logs: {occasion.folder}")
+    if (logger := run_logger(run.trainer)) is not None:
+        logger.note(asked)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_speed.config import RunConfig, rank_share
+from rl_speed.config import Overrides, RunConfig, asked_game, games_made_for, rank_share
 from rl_speed.experience.parts import Parts
 from rl_speed.system.cores import shared_by, usable_cores
 from rl_speed.system.ending import Ending
@@ -33,6 +33,7 @@ from rl_speed.training.decisions import (
 )
 from rl_speed.training.ranks.place import Place
 from rl_speed.training.threads import Threads, plan_threads
+from rl_speed.training.trackers import check_tracker
 
 # What a resumed run takes over from its checkpoint: another choice would not go on number for number.
 KEPT_ON_RESUME = (
@@ -126,9 +127,18 @@ def decided_fields(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {field: summary["decisions"][field]["value"] for field in KEPT_ON_RESUME if field in summary["decisions"]}
 
 
-def default_preset() -> tuple[str, str]:
-    """The fast preset for this machine, and why it is that."""
-    return ("fast_gpu", "CUDA works here") if has_cuda() else ("fast_cpu", "no working CUDA device")
+def default_preset(overrides: Overrides = (), own_env: bool = False) -> tuple[str, str]:
+    """The preset of a run that names none, and why it is that.
+
+    Args:
+        overrides: what the run asks for; a game or env there that the fast preset was not made for takes `atari`.
+        own_env: an env of the caller's is played.
+    """
+    fast, why = ("fast_gpu", "CUDA works here") if has_cuda() else ("fast_cpu", "no working CUDA device")
+    asked, made_for = "an env of your own" if own_env else asked_game(overrides), games_made_for(fast)
+    if asked is None or asked in made_for:
+        return fast, why
+    return "atari", f"for any game; {fast} was made for {' and '.join(sorted(made_for))}"
 
 
 def make_plan(
@@ -153,13 +163,12 @@ def make_plan(
         EndedBeforeStartError: it had to end here.
         UserError: with a sentence: this machine cannot do it, and nothing else does the same.
     """
+    check_tracker(asked.logging)
     parts, kept = parts or Parts(), dict(kept or {})
     place = place or Place(0, asked.trainer.world_size, 0, asked.trainer.devices)
     accelerator, device = decide_device(asked, place)
     decisions = {"trainer.accelerator": accelerator}
-    backend, num_actions = decide_backend(asked, parts, kept, ending)
-    if parts.own_env is None:
-        decisions["envs.backend"] = backend
+    decisions["envs.backend"], num_actions = decide_backend(asked, parts, kept, ending)
     decisions["update.compile"] = decide_compile(asked, device, kept)
     config = with_fields(asked, {field: d.value for field, d in decisions.items() if field != "trainer.accelerator"})
     threads = plan_threads(rank_share(config), shared_by(usable_cores(), place.local_world_size))

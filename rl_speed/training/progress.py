@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from rl_speed.config import StopConfig
 from rl_speed.experience.dataset import ExperienceDataset
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.training.evaluation import OnStep
 from rl_speed.training.result import clock_text
 from rl_speed.training.speed import SpeedMeter
@@ -123,7 +123,7 @@ class ProgressBar(Callback):
         self,
         config: StopConfig,
         dataset: ExperienceDataset,
-        policy: EpsilonGreedyPolicy,
+        policy: ExploringPolicy,
         statistics: EpisodeStatistics,
         meter: SpeedMeter,
         elapsed_seconds: Callable[[], float],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rl_speed.system.commit import commit
 from rl_speed.system.errors import UserError
 from rl_speed.system.json_file import write_whole
 from rl_speed.system.machine import machine, versions
@@ -72,7 +73,7 @@ def make_result(
         "stop_reason": judgement.stop_reason,
         "seconds": round(counts.seconds, 3),
         "env_steps": counts.env_steps,
-        "frames": counts.env_steps * plan.config.envs.frame_skip,
+        "frames": counts.env_steps * plan.config.envs.frames_per_env_step,
         "gradient_steps": counts.gradient_steps,
         "episodes": statistics.episodes,
         "avg_reward": statistics.average_return,
@@ -92,6 +93,7 @@ def make_result(
         "preset": preset,
         "seed": plan.asked.seed,
         "versions": versions(),
+        "commit": commit(),
         "machine": machine(),
     }
 

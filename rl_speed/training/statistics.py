@@ -8,6 +8,7 @@ from typing import Any
 
 from rl_speed.config import StopConfig
 from rl_speed.records import EpisodeEnd
+from rl_speed.training.return_curve import ReturnCurve
 
 # The three criteria in use for Pong, so that runs can be compared with others' (docs/metrics.md).
 EMA_DECAY = 0.98
@@ -39,6 +40,7 @@ class EpisodeStatistics:
         self._ema_episodes = 0
         # When each criterion was first met: seconds, env steps and gradient steps.
         self.clocks: dict[str, dict[str, float] | None] = dict.fromkeys(CRITERIA)
+        self.curve = ReturnCurve()
 
     @property
     def average_return(self) -> float | None:
@@ -94,6 +96,7 @@ class EpisodeStatistics:
                 self.clocks[name] = dict(now)
         average = self.average_return
         assert average is not None
+        self.curve.add(now["seconds"], end.env_steps, average)
         return average
 
     def _met_criteria(self) -> list[str]:
@@ -124,6 +127,7 @@ class EpisodeStatistics:
             "ema": self.ema,
             "ema_episodes": self._ema_episodes,
             "clocks": {name: dict(clock) if clock else None for name, clock in self.clocks.items()},
+            "curve": self.curve.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -134,6 +138,8 @@ class EpisodeStatistics:
         self.episodes, self.ema = state["episodes"], state["ema"]
         self._ema_episodes = state.get("ema_episodes", self.episodes)
         self.clocks = state["clocks"]
+        if "curve" in state:
+            self.curve.load_state_dict(state["curve"])
 
 
 def _mean(values: Collection[float]) -> float | None:

@@ -11,7 +11,7 @@ MAX_LEARNER_THREADS = 8  # networks of this size gain nothing from more
 # Samples learned per env step from which on actors wait most of the time: those of `parallel`, at 32, are busy 15 % of
 # it on two cores, and a learner with both cores was 1.3 times faster than with the one that they left.
 # Our own emulator's games take a quarter of the time of ale-py's: those of `fast_cpu`, at 5, and acting are busy 30 %.
-LIGHT_PLAY_SAMPLES = {"classic": 16, "ale_vector": 16, "native": 4}
+LIGHT_PLAY_SAMPLES = {"classic": 16, "ale_vector": 16, "native": 4, "gymnasium": 16}
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def plan_threads(config: RunConfig, cores: Cores) -> Threads:
         share = "mostly waiting" if is_light else f"{taken} of the cores"
     else:
         env = config.envs.threads or min(max(1, cores.count // 2), config.envs.count)
-        # Classic envs are stepped by the learner's own thread, in turn with its updates; the GPU needs none.
-        is_own = config.envs.backend in ("classic", "cuda")
+        # Such envs are stepped by the learner's own thread, in turn with its updates; the GPU needs none.
+        is_own = config.envs.steps_in_turn or config.envs.backend == "cuda"
         taken = 0 if is_own else env
         players, share = "games in the learner's process", "in turn with it" if is_own else f"{env} threads"
     learner_cores = min(max(1, min(cores.count - taken, cores.physical)), MAX_LEARNER_THREADS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from rl_speed.config import EnvsConfig, RunConfig
-from rl_speed.experience.envs.classic import ClassicEnv
+from rl_speed.experience.envs.protocol import FilmedEnv
 from rl_speed.experience.generators.player import Player, RolloutSpace
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.parts import Parts
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.records import EnvStep, EpisodeEnd
 from rl_speed.system.arrays import UInt8Array
 from rl_speed.system.errors import UserError
 from rl_speed.system.stage_timer import StageTimer
 
-VIDEO_FRAMES_PER_SECOND = 60  # of an NTSC console
+LEAST_WIDTH = 480  # pixels; smaller pictures are shown larger
+BANNER_ROWS = 40
 
 
 def record_video(
@@ -32,8 +35,9 @@ def record_video(
     epsilon: float,
     seed: int,
     on_step: Callable[[float, int], None] | None = None,
+    parts: Parts | None = None,
 ) -> float:
-    """Plays one full game and writes every emulator frame with the score to an mp4 file.
+    """Plays one full game and writes every picture of it with the score to an mp4 file.
 
     Args:
         network: frozen Q-network.
@@ -42,6 +46,7 @@ def record_video(
         epsilon: share of random actions.
         seed: of the game and exploration.
         on_step: told after each env step the return so far, and the env steps.
+        parts: with the caller's own env, if the run had one.
 
     Returns:
         the game's return.
@@ -56,11 +61,11 @@ def record_video(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
-        game = _FilmedGame(ClassicEnv(config.envs), seed)
-        policy = EpsilonGreedyPolicy(network, game.num_actions, seed, use_bf16=config.update.uses_bf16)
+        game = _FilmedGame((parts or Parts()).make_filmed_env(config.envs), seed)
+        policy = ExploringPolicy(network, game.num_actions, seed, use_bf16=config.update.uses_bf16)
         policy.epsilon = epsilon
         with imageio.get_writer(
-            temporary, format="FFMPEG", fps=VIDEO_FRAMES_PER_SECOND, codec="libx264", macro_block_size=2
+            temporary, format="FFMPEG", fps=game.frames_per_second, codec="libx264", macro_block_size=2
         ) as writer:
             episode_return = _record(game, policy, config.envs, writer, on_step or (lambda *_: None))
         temporary.replace(path)
@@ -74,15 +79,15 @@ def record_video(
 
 
 class _FilmedGame:
-    """One game of ale-py as a VectorEnv that keeps the screens of its last step; nothing follows its end."""
+    """One game as a VectorEnv that keeps the screens of its last step; nothing follows its end."""
 
     num_envs = 1
     device = torch.device("cpu")
 
-    def __init__(self, env: ClassicEnv, seed: int) -> None:
+    def __init__(self, env: FilmedEnv, seed: int) -> None:
         self._env, self._seed = env, seed
-        self.num_actions = env.num_actions
-        self.screens: list[UInt8Array] = []  # uint8 [h, 160, 3] each
+        self.num_actions, self.frames_per_second = env.num_actions, env.frames_per_second
+        self.screens: list[UInt8Array] = []  # uint8 [h, w, 3] each
         self.reward = 0.0
         self._action = 0
 
@@ -110,7 +115,7 @@ class _FilmedGame:
 
 def _record(
     game: _FilmedGame,
-    policy: EpsilonGreedyPolicy,
+    policy: ExploringPolicy,
     config: EnvsConfig,
     writer: Any,
     on_step: Callable[[float, int], None],
@@ -122,22 +127,24 @@ def _record(
         player.begin()
         player.finish(space, 0)
         for screen in game.screens:
-            writer.append_data(_with_score(screen, episode_return, env_steps, config.game))
+            writer.append_data(_with_score(screen, episode_return, env_steps, config))
         episode_return += game.reward
         env_steps += 1
         on_step(episode_return, env_steps)
         ends = player.take_episode_ends(0, 1)
     # The final score stays for two seconds.
-    for _ in range(2 * VIDEO_FRAMES_PER_SECOND):
-        writer.append_data(_with_score(game.screens[-1], episode_return, env_steps, config.game))
+    for _ in range(2 * game.frames_per_second):
+        writer.append_data(_with_score(game.screens[-1], episode_return, env_steps, config))
     return episode_return
 
 
-def _with_score(screen: UInt8Array, episode_return: float, env_steps: int, game: str) -> UInt8Array:
-    """An RGB screen [h, 160, 3], three times as large (pixels twice as wide as high), under a line of text."""
-    height = screen.shape[0] * 3
-    picture = cv2.resize(screen, (160 * 4, height), interpolation=cv2.INTER_NEAREST)
-    banner = np.zeros((40, picture.shape[1], 3), dtype=np.uint8)
-    text = f"{game}   score {episode_return:+g}   env step {env_steps}"
-    cv2.putText(banner, text, (10, 27), cv2.FONT_HERSHEY_SIMPLEX, 0.65, (255, 255, 255), 1, cv2.LINE_AA)
+def _with_score(screen: UInt8Array, episode_return: float, env_steps: int, config: EnvsConfig) -> UInt8Array:
+    """An RGB screen [h, w, 3], in whole pixels enlarged, under a line of text; Atari's are twice as wide as high."""
+    height, width = screen.shape[:2]
+    rows, columns = (3, 4) if config.is_atari else [math.ceil(LEAST_WIDTH / width)] * 2
+    picture = cv2.resize(screen, (width * columns, height * rows), interpolation=cv2.INTER_NEAREST)
+    banner = np.zeros((BANNER_ROWS, picture.shape[1], 3), dtype=np.uint8)
+    text = f"{config.name}   score {episode_return:+g}   env step {env_steps}"
+    size = 0.65 * min(1.0, picture.shape[1] / 640)
+    cv2.putText(banner, text, (10, 27), cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), 1, cv2.LINE_AA)
     return np.concatenate([banner, picture])

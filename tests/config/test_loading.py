@@ -8,7 +8,7 @@ from rl_speed.system.errors import ConfigError
 
 PRESETS = {
     "smoke", "slow_grads", "baseline", "n_envs", "parallel", "wrappers_n_envs", "wrappers_parallel", "actors",
-    "native", "cuda", "fast_cpu", "fast_gpu",
+    "native", "cuda", "fast_cpu", "fast_gpu", "atari", "dqn_2015", "rainbow",
 }  # fmt: skip
 
 
@@ -179,6 +179,22 @@ def test_an_env_of_the_callers_own_has_nothing_of_a_games(two_games):
     config = load_config(two_games, own_env=True)
     assert (config.envs.crop_top, config.envs.crop_bottom, config.stop.reward) == (0, 7, None)
     assert load_config("fast_cpu", {"stop.reward": 5}, own_env=True).stop.reward == 5
+
+
+def test_an_env_of_the_registry_has_nothing_of_a_games(two_games):
+    config = load_config(two_games, ["envs.id=CarRacing-v3", "envs.options.continuous=false"])
+    assert (config.envs.crop_top, config.envs.crop_bottom, config.stop.reward) == (0, 7, None)
+    assert config.envs.options == {"continuous": False}
+    left_out, no_goal = game_remarks("fast_cpu", ["envs.id=CarRacing-v3"])
+    assert "for pong alone what does not hold for CarRacing-v3: " in left_out
+    assert "CarRacing-v3 is played without a goal until Ctrl-C" in no_goal
+
+
+def test_two_ways_to_say_what_is_played_exclude_each_other():
+    with pytest.raises(ConfigError, match=r"envs\.id = 'X-v0' and envs\.game = 'pong' exclude"):
+        load_config("fast_cpu", ["envs.game=pong", "envs.id=X-v0"])
+    with pytest.raises(ConfigError, match=r"env= and envs\.id = 'X-v0' exclude"):
+        load_config("fast_cpu", ["envs.id=X-v0"], own_env=True)
 
 
 def test_the_user_hears_what_is_left_out(two_games):

@@ -45,6 +45,13 @@ CASES = {
             )
         ],
     ),
+    rules.options_are_of_an_id: (
+        [{}, {"envs": {"id": "X-v0", "options": {"size": 3}, "render_observation": True}}],
+        [
+            ({"envs": {"options": {"size": 3}}}, ["envs.options = {'size': 3}", "set envs.id"]),
+            ({"envs": {"render_observation": True}}, ["envs.render_observation = True", "set envs.id"]),
+        ],
+    ),
     rules.convolutions_have_equal_lists: (
         [{}, {"network": {"channels": (8,), "kernels": (8,), "strides": (4,)}}],
         [
@@ -52,6 +59,7 @@ CASES = {
             ({"network": {"kernels": (8, 4)}}, ["network.kernels", "not 3, 2 and 3"]),
             ({"network": {"strides": (4, 2, 1, 1)}}, ["network.strides", "not 3, 3 and 4"]),
             ({"network": {"channels": (), "kernels": (), "strides": ()}}, ["not 0, 0 and 0"]),
+            ({"network": {"channels": (), "kind": "impala"}}, ["network.channels = []", "one entry per stage"]),
         ],
     ),
     rules.convolutions_have_sizes: (
@@ -64,7 +72,23 @@ CASES = {
     ),
     rules.fused_kernel_is_whole_blocks: (
         [{}, {"network": {"fused": True}}, {"network": {"fused": False, "strides": (3, 2, 1)}}],
-        [({"network": {"fused": True, "strides": (3, 2, 1)}}, ["network.fused = true", "not 8 and 3", "false"])],
+        [
+            ({"network": {"fused": True, "strides": (3, 2, 1)}}, ["network.fused = true", "not 8 and 3", "false"]),
+            ({"network": {"fused": True, "kind": "impala"}}, ["network.fused = true", "not impala", "false"]),
+        ],
+    ),
+    rules.value_range_rises: (
+        [{}, {"network": {"value_range": (-1.0, 0.0)}}],
+        [({"network": {"value_range": (2.0, 2.0)}}, ["network.value_range = [2.0, 2.0]", "lower return first"])],
+    ),
+    rules.one_way_chooses_the_next_action: (
+        [{"update": {"double": True}}, {"update": {"munchausen": 0.9}}],
+        [
+            (
+                {"update": {"double": True, "munchausen": 0.9}},
+                ["update.double = true", "update.munchausen = 0.9", "exclude each other"],
+            )
+        ],
     ),
     # A sample needs n_step + frame_stack + rollout_env_steps + 1 = 1 + 4 + 1 + 1 env steps of one env.
     rules.replay_holds_a_sample: (
@@ -332,6 +356,14 @@ def test_the_first_broken_rule_is_heard():
     with pytest.raises(ConfigError, match=r"trainer\.devices = 2"):
         rules.check_rules(config)
     rules.check_rules(RunConfig())
+
+
+def test_an_env_of_the_registry_has_no_rules_of_a_games(monkeypatch):
+    game = {"actions": ("UPFIRE", "NOOP"), "max_episode_frames": 4, "mode": 77}
+    monkeypatch.setenv("ALE_ROMS_DIR", "/nowhere")
+    with pytest.raises(ConfigError):
+        rules.check_rules(RunConfig.model_validate({"envs": game}))
+    rules.check_rules(RunConfig.model_validate({"envs": {"id": "X-v0", **game}}))
 
 
 @pytest.mark.parametrize(

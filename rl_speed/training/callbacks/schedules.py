@@ -9,7 +9,7 @@ from pytorch_lightning import Callback
 
 from rl_speed.config import RunConfig
 from rl_speed.experience.dataset import ExperienceDataset
-from rl_speed.experience.policy import EpsilonGreedyPolicy, epsilon_at
+from rl_speed.experience.policy import ExploringPolicy, epsilon_at
 from rl_speed.learner.module import DQNModule
 from rl_speed.training.statistics import EpisodeStatistics
 
@@ -93,7 +93,7 @@ class EpsilonDecay(Callback):
         self,
         config: RunConfig,
         dataset: ExperienceDataset,
-        policy: EpsilonGreedyPolicy,
+        policy: ExploringPolicy,
         annealing: Annealing,
     ) -> None:
         self._config, self._dataset, self._policy, self._annealing = config, dataset, policy, annealing

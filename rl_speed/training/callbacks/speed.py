@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.wrappers import Running
 
 from rl_speed.experience.dataset import ExperienceDataset
-from rl_speed.experience.policy import EpsilonGreedyPolicy
+from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.training.callbacks.schedules import Annealing
 from rl_speed.training.logger import run_logger
 from rl_speed.training.speed import SpeedMeter
@@ -31,7 +31,7 @@ class SpeedLogger(Callback):
     """
 
     def __init__(
-        self, meter: SpeedMeter, dataset: ExperienceDataset, policy: EpsilonGreedyPolicy, annealing: Annealing
+        self, meter: SpeedMeter, dataset: ExperienceDataset, policy: ExploringPolicy, annealing: Annealing
     ) -> None:
         self._meter, self._dataset, self._policy, self._annealing = meter, dataset, policy, annealing
         # Read when this rank's window is over, and the loss is that of all ranks already.
