@@ -87,7 +87,8 @@ def train(
     """Trains until the goal, a limit or an interrupt, as `rl-speed train` does.
 
     Args:
-        preset: name of a preset or path of a YAML file; None: the fast one for this machine.
+        preset: name of a preset or path of a YAML file; None: the fast one for this machine, or
+            `atari` where another game or env is named than that was made for.
         overrides: values by field, e.g. {"envs.game": "breakout"}, or texts as for --set.
         seed: of networks, exploration, replay and games; None: the preset's.
         max_seconds: give up after this wall time.

@@ -201,7 +201,7 @@ def play(
 @app.command()
 def doctor(
     game: GameArgument = None,
-    config: Annotated[str | None, typer.Option(help="Preset or YAML file; default: this machine's fast one.")] = None,
+    config: Annotated[str | None, typer.Option(help="Preset or YAML file; default: as for train.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change one field; may be repeated.")] = None,
 ) -> None:
     """Show this machine, and the whole plan of a run here: each choice with its reason."""

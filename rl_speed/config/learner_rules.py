@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rl_speed.config.schema import RunConfig
 
+LARGEST_RETURN = 1e6  # float32 still tells atoms apart there
+
 
 def convolutions_have_equal_lists(config: RunConfig) -> str | None:
     """One entry per convolution in each list."""
@@ -20,7 +22,8 @@ def convolutions_have_equal_lists(config: RunConfig) -> str | None:
 
 def convolutions_have_sizes(config: RunConfig) -> str | None:
     """Positive sizes that memory can hold."""
-    for name in ("channels", "kernels", "strides"):
+    used = ("channels",) if config.network.kind == "impala" else ("channels", "kernels", "strides")
+    for name in used:
         values = getattr(config.network, name)
         if min(values) < 1 or max(values) > 4096:
             return f"network.{name} = {list(values)} must hold integers from 1 to 4096"
@@ -59,9 +62,12 @@ def convolutions_fit_the_frame(config: RunConfig) -> str | None:
 def value_range_rises(config: RunConfig) -> str | None:
     """From the lowest to the highest return."""
     lowest, highest = config.network.value_range
-    if lowest < highest:
-        return None
-    return f"network.value_range = {[lowest, highest]} must rise; write the lower return first"
+    if max(abs(lowest), abs(highest)) > LARGEST_RETURN or highest - lowest < 1 / LARGEST_RETURN:
+        return (
+            f"network.value_range = {[lowest, highest]} must rise, by {1 / LARGEST_RETURN:g} at least, and lie within "
+            f"{-LARGEST_RETURN:g} and {LARGEST_RETURN:g}; write the lower return first"
+        )
+    return None
 
 
 def one_way_chooses_the_next_action(config: RunConfig) -> str | None:

@@ -79,7 +79,7 @@ class ConvolutionalNetwork(QNetwork):
         return moved.flatten(3).view(image.dtype)
 
     def _first_weight(self) -> tuple[Tensor, int]:
-        """The first convolution's weights for what `_prepare` returned, and its stride there."""
+        """The first convolution's weights for what `prepare` returned, and its stride there."""
         # The scale goes into the first layer's weights, a thousandth of the image's size: preparing the image was a
         # third of an update.
         weight = self.first.weight * self.input_scale  # [O, K, kernel, kernel]

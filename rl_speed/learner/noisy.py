@@ -19,7 +19,7 @@ class NoisyLinear(nn.Linear):
 
     Source: Fortunato et al. 2018, section 3, "factorised Gaussian noise", and its initialisation.
     Differs: one noise for a whole minibatch, and for all envs of one step; heads that are one matrix product share the
-        noise of their inputs.
+        noise of their inputs; double DQN chooses with the noise of the loss, not with a third one.
     """
 
     noise_in: Tensor  # float32 [I]

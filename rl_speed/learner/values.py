@@ -125,9 +125,10 @@ class CategoricalValue(ValueKind):
         index = ((place - lowest) / step).clamp(0, last)  # [B, J], in atoms
         below = index.floor().clamp(max=last - 1)
         share_above = index - below
+        atom = below.long().clamp(0, last - 1)  # of what is not a number, too, which then reaches the loss
         result = probability.new_zeros((len(place), self.width))
-        result.scatter_add_(1, below.long(), probability * (1 - share_above))
-        return result.scatter_add_(1, below.long() + 1, probability * share_above)
+        result.scatter_add_(1, atom, probability * (1 - share_above))
+        return result.scatter_add_(1, atom + 1, probability * share_above)
 
     def loss(self, chosen: Tensor, target: Tensor, regression: Regression) -> tuple[Tensor, Tensor]:
         """See ValueKind: cross-entropy."""

@@ -38,7 +38,7 @@ FEWER_SHARDS_GAIN = 1.25
 # Preemptions per second from which the machine is too busy for the answer to be kept.
 BUSY_PREEMPTIONS = 90.0
 _ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-NUM_ACTIONS = 6  # the last layer is too small to matter
+NUM_ACTIONS = 6  # of most games; how many there are is known once the games are
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,11 @@ CASES = {
         ],
     ),
     rules.convolutions_have_equal_lists: (
-        [{}, {"network": {"channels": (8,), "kernels": (8,), "strides": (4,)}}],
+        [
+            {},
+            {"network": {"channels": (8,), "kernels": (8,), "strides": (4,)}},
+            {"network": {"kind": "impala", "channels": (8,), "kernels": (), "strides": ()}},
+        ],
         [
             ({"network": {"channels": (8, 8)}}, ["network.channels", "not 2, 3 and 3"]),
             ({"network": {"kernels": (8, 4)}}, ["network.kernels", "not 3, 2 and 3"]),
@@ -79,7 +83,11 @@ CASES = {
     ),
     rules.value_range_rises: (
         [{}, {"network": {"value_range": (-1.0, 0.0)}}],
-        [({"network": {"value_range": (2.0, 2.0)}}, ["network.value_range = [2.0, 2.0]", "lower return first"])],
+        [
+            ({"network": {"value_range": (2.0, 2.0)}}, ["network.value_range = [2.0, 2.0]", "lower return first"]),
+            ({"network": {"value_range": (1.0, 1.0 + 1e-9)}}, ["network.value_range", "must rise"]),
+            ({"network": {"value_range": (-1e39, 1e39)}}, ["network.value_range", "within -1e+06 and 1e+06"]),
+        ],
     ),
     rules.one_way_chooses_the_next_action: (
         [{"update": {"double": True}}, {"update": {"munchausen": 0.9}}],

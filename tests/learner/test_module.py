@@ -48,6 +48,18 @@ def test_shards_give_the_gradient_of_the_whole(shards, first, precision):
     torch.testing.assert_close(weights(parts), weights(whole), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("changes", [["network.value=quantile"], ["network.value=categorical", "network.noisy=true"]])
+def test_shards_share_noise_and_learn_distributions_as_the_whole(changes):
+    gradients = []
+    for shards in (1, 2):
+        module = make_learner(*changes, f"update.shards={shards}", "network.atoms=9", "network.quantiles=5")
+        torch.manual_seed(7)
+        loss, error = module.gradient_step(make_batch(1).minibatch(0), module.optimizers())
+        gradients.append([loss[None], error, *(p.grad for p in module.online_network.parameters())])
+    for whole, parts in zip(*gradients, strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("shards", "first", "sizes"),
     [

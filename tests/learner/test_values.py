@@ -88,6 +88,12 @@ def test_returns_at_both_ends_stay_on_the_atoms():
     assert found[0].tolist() == pytest.approx([0.2, 0.15, 0.65])
 
 
+def test_what_is_not_a_number_reaches_the_loss():
+    kind, backup = CategoricalValue(11, -3.0, 2.0), make_backup(True)
+    target = kind.target(torch.full((SAMPLES, ACTIONS, 11), torch.nan), backup)
+    assert kind.loss(torch.zeros(SAMPLES, 11), target, "mse")[0].isnan().all()
+
+
 def test_the_categorical_mean_and_loss():
     kind = CategoricalValue(3, -1.0, 3.0)
     probability = torch.tensor([[0.5, 0.25, 0.25]])
