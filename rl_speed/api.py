@@ -32,7 +32,7 @@ from rl_speed.training.checkpoint.folders import find_last, resolve
 from rl_speed.training.checkpoint.random_state import random_state, set_random_state
 from rl_speed.training.checkpoint.reading import load_network, read_model
 from rl_speed.training.checkpoint.resuming import Request, resume_config
-from rl_speed.training.evaluation import Evaluation, Protocol, play_games
+from rl_speed.training.evaluation import DEFAULT, Evaluation, Protocol, play_games
 from rl_speed.training.fit import fit
 from rl_speed.training.plan import default_preset
 from rl_speed.training.progress import film_bar, games_bar
@@ -183,9 +183,9 @@ def _checkpoint(resume: str | Path, changes: Sequence[Mapping[str, Any]]) -> Pat
 
 def evaluate(
     checkpoint: str | Path,
-    episodes: int = 30,
-    epsilon: float = 0.01,
-    seed: int = 1,
+    episodes: int = DEFAULT.episodes,
+    epsilon: float = DEFAULT.epsilon,
+    seed: int = DEFAULT.seed,
     *,
     env: EnvFactory | None = None,
     network: NetworkFactory | None = None,
@@ -288,6 +288,7 @@ def export(
     episodes: int | None = None,
     video: bool = False,
     push: str | None = None,
+    public: bool = False,
     env: EnvFactory | None = None,
     network: NetworkFactory | None = None,
     verbose: bool = False,
@@ -300,7 +301,8 @@ def export(
         formats: safetensors (which `load`, `evaluate` and `play` take as a checkpoint), onnx, torchscript, or several.
         episodes: games that judge it; 0: none; None: the run's confirmation where that was of this network, else 30.
         video: also film one game.
-        push: upload the folder to this repository of the Hugging Face hub, "USER/NAME".
+        push: upload the folder to this repository of the Hugging Face hub, "USER/NAME"; a new one is private.
+        public: with push: everybody is to see it.
         env, network: those that the run was trained with, if it was; without games the env does not matter.
         verbose: show on standard error how far it is.
 
@@ -311,9 +313,10 @@ def export(
         UserError: a mistake that can be put right, in one sentence.
     """
     names = (formats,) if isinstance(formats, str) else tuple(formats)
-    wish = Wish(Path(checkpoint), Path(out), names, episodes, video, push, Parts(env, network))
+    wish = Wish(Path(checkpoint), Path(out), names, episodes, video, push, public, Parts(env, network))
     with _unchanged():
-        return make_export(wish, Console(quiet=not verbose, file=patient(sys.stderr)))
+        pushed = make_export(wish, Console(quiet=not verbose, file=patient(sys.stderr)))
+    return None if pushed is None else pushed.page
 
 
 @contextmanager

@@ -172,10 +172,6 @@ def evaluate(
     write_json(json_path, content)
 
 
-def _interrupt() -> None:
-    raise KeyboardInterrupt
-
-
 @app.command()
 def play(
     checkpoint: CheckpointArgument,
@@ -187,10 +183,10 @@ def play(
     from rl_speed import api
     from rl_speed.training.checkpoint.folders import resolve
     from rl_speed.training.checkpoint.reading import read_config
-    from rl_speed.training.signals import first_signal
+    from rl_speed.training.signals import first_signal, interrupt
 
     folder = resolve(checkpoint)
-    with first_signal(_interrupt) as received:  # half a video is removed
+    with first_signal(interrupt) as received:  # half a video is removed
         try:
             episode_return = api.play(folder, video, epsilon, seed, verbose=True)
         except KeyboardInterrupt:

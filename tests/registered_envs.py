@@ -97,6 +97,31 @@ class Breaking(Walk):
         return super().step(action)
 
 
+class Unseen(Numbers):
+    """It says that it renders, and gives what is no picture, or fails."""
+
+    def __init__(self, picture: Any = None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.picture, self.observation_space = picture, gymnasium.spaces.Box(0, 255, (30, 40), np.uint8)
+
+    def _observation(self) -> Any:
+        return self._picture(self.observation_space.shape)
+
+    def render(self) -> Any:
+        if self.picture == "fails":
+            raise RuntimeError("no screen")
+        return self.picture
+
+
+MADE: list[str | None] = []  # render modes of the Counted ones, in the order in which they were made
+
+
+class Counted(Numbers):
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        MADE.append(self.render_mode)
+
+
 def failing(error: Exception, **_: Any) -> Walk:
     """Makes nothing."""
     raise error
@@ -105,10 +130,12 @@ def failing(error: Exception, **_: Any) -> Walk:
 register = partial(gymnasium.register, disable_env_checker=True)
 for name, maker in {
     "Grey": Walk, "Numbers": Numbers, "Blind": Blind, "Silent": Silent, "Steered": Steered, "Lying": Lying,
-    "Breaking": Breaking,
+    "Breaking": Breaking, "Unseen": Unseen, "Counted": Counted,
     "Refusing": partial(failing, ValueError("a name that nobody knows")),
     "Lacking": partial(failing, DependencyNotInstalled("boxes are not installed, run `pip install boxes`")),
+    "Unreadable": partial(failing, SyntaxError("invalid syntax (boxes.py, line 3)")),
     "Missing": partial(failing, ModuleNotFoundError("No module named 'boxes'")),
 }.items():  # fmt: skip
     register(f"{name}-v0", entry_point=maker, max_episode_steps=30)
+register("Renewed-v2", entry_point=Walk)
 register("Colour-v0", entry_point=Walk, max_episode_steps=30, kwargs={"shape": (30, 40, 3)})

@@ -89,7 +89,7 @@ def states_and_values(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("how", [pytest.param("SIGINT", marks=pytest.mark.exhaustive), "SIGKILL"])
 def test_a_search_goes_on_where_it_was_stopped(tmp_path, how):
     pytest.importorskip("optuna")
 

@@ -35,6 +35,7 @@ def test_our_own_emulator_plays_it_too(game, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.long
+@pytest.mark.exhaustive
 def test_every_rom_is_a_game_or_refused(tmp_path):
     # In processes of their own: ale-py ends the process that gives it a ROM which it does not play.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:

@@ -46,7 +46,7 @@ def test_a_run_ends_at_its_limit_with_its_ratio(tmp_path, ray):
     assert not ray.is_initialized()
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGHUP, marks=pytest.mark.exhaustive), signal.SIGTERM])
 def test_a_signal_to_the_whole_group_saves_the_run_and_ends_it(tmp_path, number):
     process = start(tmp_path, PLAYERS)
     wait_for_checkpoint(tmp_path, process)

@@ -7,6 +7,7 @@ import pytest
 
 import rl_speed
 from rl_speed.training import trackers
+from rl_speed.training.curve_files import CsvTracker
 from rl_speed.training.trackers import TRACKER_FILE
 from tests.conftest import TINY
 
@@ -59,6 +60,44 @@ def test_a_tracker_that_fails_costs_the_curves_and_not_the_run(tmp_path, monkeyp
     assert (result.gradient_steps, result.stop_reason) == (30, "max_gradient_steps")
     said = [line for line in capsys.readouterr().out.splitlines() if "curves" in line]
     assert said == ["the curves in wandb cannot be written any more (no route to host); the run goes on"]
+
+
+def test_trackio_that_cannot_begin_costs_the_curves_and_not_the_run(tmp_path, monkeypatch, capsys):
+    trackio = pytest.importorskip("trackio")
+
+    def refuse(**_):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(trackio, "init", refuse)
+    result = train(tmp_path, "trackio", printed=True)
+    assert (result.gradient_steps, result.stop_reason) == (30, "max_gradient_steps")
+    said = [line for line in capsys.readouterr().out.splitlines() if "curves" in line]
+    assert said == ["the curves in trackio cannot be written any more (no route to host); the run goes on"]
+
+
+def test_a_tracker_that_may_wait_ends_when_the_result_is_written(tmp_path, monkeypatch):
+    seen = []
+
+    class Patient(CsvTracker):
+        ends_late = True
+
+        def _end(self, status):
+            seen.append((status, (self._folder / "result.json").is_file()))
+
+    monkeypatch.setattr("rl_speed.training.build.make_logger", lambda config, folder, say: Patient(folder, say))
+    train(tmp_path, "csv")
+    assert seen == [("success", True)]
+
+
+def test_a_csv_file_that_somebody_changed_costs_the_curves_and_not_the_run(tmp_path, capsys):
+    first = train(tmp_path, "csv")
+    path = first.directory / "curves_by_episode.csv"
+    path.write_text(path.read_text().replace("\n1,", "\nfirst,"))
+    second = train(tmp_path, "csv", first.checkpoint, gradient_steps=60, printed=True)
+    assert second.gradient_steps == 60
+    said = [line for line in capsys.readouterr().out.splitlines() if "curves_by_episode.csv was changed" in line]
+    assert [line.count("the run goes on") for line in said] == [1, 1]
+    assert "first," in path.read_text()
 
 
 @pytest.mark.slow

@@ -208,7 +208,9 @@ class ReplayConfig(Section):
     """The memory of experience and what one sample of it means."""
 
     capacity_env_steps: int = Field(100_000, ge=1, description="transitions kept, all envs together")
-    prefill_env_steps: int = Field(10_000, ge=1, description="env steps at epsilon_start before the first gradient step")
+    prefill_env_steps: int = Field(
+        10_000, ge=1, description="env steps at exploration.epsilon_start before the first gradient step"
+    )
     n_step: int = Field(1, ge=1, le=100, description="rewards summed before bootstrapping (1: Mnih 2015)")
     gamma: float = Field(0.99, ge=0, le=1, description="discount of one env step (Mnih 2015)")
     priority_exponent: float = Field(0.0, ge=0, le=2, description="0: uniform; Schaul 2016 uses 0.6")

@@ -46,13 +46,22 @@ class TrainedAgent:
         shape = list(envs.observation_shape)
         return {
             "library_name": LIBRARY,
-            "game": envs.name,
+            "game": self.game,
             "actions": self.actions,
             "input": {"name": "observation", "dtype": "uint8", "shape": ["batch", *shape]},
             "output": {"name": "q_value", "dtype": "float32", "shape": ["batch", self.num_actions]},
             "preprocessing": self.preprocessing(),
             "rl_speed": self.facts,
         }
+
+    @property
+    def game(self) -> str:
+        """What it plays, in a word: the game, the registered env, or the name of the caller's own env."""
+        own = self.facts["parts"]["own_env"]
+        if own is None:
+            return self.config.envs.name
+        name = str(own).rpartition(".")[2]
+        return name if name.isidentifier() else "an env of its own"  # a lambda has no name
 
     @property
     def actions(self) -> list[str]:
@@ -85,20 +94,25 @@ def read_agent(folder: Path, parts: Parts, but_env: bool) -> TrainedAgent:
     facts = read_model(folder)["rl_speed"]
     plain = config.network.model_copy(update={"fused": False})
     shape = config.envs.observation_shape
-    with torch.no_grad():
-        num_actions = int(trained(torch.zeros((1, *shape), dtype=torch.uint8)).shape[1])
+    num_actions = facts.get("num_actions") or _count_actions(trained, shape)
     network = parts.make_network(plain, shape, num_actions)
     network.load_state_dict(trained.state_dict())
     network.requires_grad_(False)
     played = config.model_copy(
         update={"network": plain, "update": config.update.model_copy(update={"precision": "fp32"})}
     )
-    is_game = config.envs.is_atari and facts.get("parts", {}).get("own_env") is None
+    is_game = config.envs.is_atari and facts["parts"]["own_env"] is None
     names = action_names(config.envs) if is_game else None
     kept = {**facts.get("kept", {}), **_AS_EXPORTED}
     public = {name: facts.get(name) for name in _FACTS}
     public |= {"num_actions": num_actions, "config": _public(facts["config"]), "kept": kept}
     return TrainedAgent(network.eval(), played, config.update.precision, public, names, num_actions)
+
+
+def _count_actions(network: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Of a network whose checkpoint does not say it."""
+    with torch.no_grad():
+        return int(network(torch.zeros((1, *shape), dtype=torch.uint8)).shape[1])
 
 
 def _public(config: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import yaml
 
 from rl_speed.exports.agent import TrainedAgent
 from rl_speed.exports.formats import FORMATS
-from rl_speed.exports.scores import Score
+from rl_speed.exports.scores import Score, failed_means
 from rl_speed.exports.snippet import PACKAGES, example
 from rl_speed.training.checkpoint.folders import LIBRARY
 from rl_speed.training.result import clock_text
@@ -50,7 +50,7 @@ class Facts:
 def make_page(facts: Facts) -> str:
     """README.md."""
     front = yaml.safe_dump(_front_matter(facts), sort_keys=False, allow_unicode=True)
-    game = facts.agent.config.envs.name
+    game = facts.agent.game
     sections = [
         f"# DQN that plays {game}",
         f"Trained with `rl_speed`, preset `{facts.agent.facts['preset']}`.",
@@ -70,7 +70,7 @@ def make_page(facts: Facts) -> str:
 
 
 def _front_matter(facts: Facts) -> dict[str, Any]:
-    game = facts.agent.config.envs.name
+    game = facts.agent.game
     atari = ["atari"] if facts.agent.action_names is not None else []
     tags = [game, "reinforcement-learning", "deep-reinforcement-learning", "dqn", *atari]
     content: dict[str, Any] = {"library_name": LIBRARY, "tags": tags}
@@ -88,15 +88,31 @@ def _front_matter(facts: Facts) -> dict[str, Any]:
 
 def _scores(facts: Facts) -> list[str]:
     score, envs = facts.score, facts.agent.config.envs
+    failed = _failed(facts)
     if score is None:
-        return ["No games were played to judge it."]
-    where = "on ale-py, " if facts.agent.action_names is not None else ""
-    sticky = f"sticky actions {envs.sticky_probability:g}, " if facts.agent.action_names is not None else ""
+        return ["No games were played to judge it.", *failed]
+    is_game = facts.agent.action_names is not None
+    where = "on ale-py, " if is_game else ""
+    sticky = f"sticky actions {envs.sticky_probability:g}, " if is_game else ""
+    limit = f", or to {envs.max_episode_frames:,} frames" if is_game else ""
     return [
         "| games | mean return | deviation | least | most |\n|---|---|---|---|---|\n"
         f"| {score.episodes} | {score.mean:.2f} | {score.std:.2f} | {score.min:g} | {score.max:g} |",
-        f"Full games {where}to their end (a lost life ends none), rewards as the game gives them (never clipped), "
-        f"{sticky}epsilon {score.epsilon:g}. Origin: {score.origin}.",
+        f"Full games {where}to their end{limit} (a lost life ends none), rewards as the game gives them (never "
+        f"clipped), {sticky}epsilon {score.epsilon:g}. Origin: {score.origin}.",
+        *failed,
+    ]
+
+
+def _failed(facts: Facts) -> list[str]:
+    """Goals that the run had reached in training and not in a confirmation; they belong to the score."""
+    means = failed_means(facts.result)
+    if not means:
+        return []
+    goal = facts.agent.config.stop.reward
+    of = "the goal" if goal is None else f"the goal of {goal:g}"
+    return [
+        f"Confirmations of the same run that stayed below {of}, by their mean: {', '.join(f'{m:.2f}' for m in means)}."
     ]
 
 

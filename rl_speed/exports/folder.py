@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from rl_speed.exports.formats import FORMATS
 from rl_speed.system.durable import sync_folder
@@ -47,24 +51,71 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     check_folder(path)
     final = path.resolve()
-    partial, replaced = (final.with_name(f".{final.name}.{word}") for word in ("partial", "replaced"))
+    partial, replaced = (final.with_name(f".{final.name}.{os.getpid()}.{word}") for word in ("partial", "replaced"))
+    made: list[Path] = []  # folders above it, highest first
     try:
-        if replaced.exists() and not final.exists():  # an earlier export was killed between two names
-            replaced.rename(final)
-        for leftover in (partial, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)
-        partial.mkdir(parents=True)
+        with writing(path):
+            _clear_up(final)
+            made = _make_parents(final)
+            partial.mkdir()
         yield partial
-        sync_folder(partial)
+        with writing(path):
+            sync_folder(partial)
+            _take_place(partial, final, replaced)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        for folder in reversed(made):
+            with suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
+        raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Around what writes to an export's folder: an OSError becomes a sentence for the user.
+
+    Args:
+        path: of the export, as the user named it.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from None
+
+
+def _make_parents(final: Path) -> list[Path]:
+    """Makes the folders above an export; gives those that were not there, highest first."""
+    missing = [folder for folder in reversed(final.parents) if not folder.exists()]
+    final.parent.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _take_place(partial: Path, final: Path, replaced: Path) -> None:
+    """Gives the new export its name; whatever happens, the older one or the new one has it then."""
+    try:
         if final.exists():
             final.rename(replaced)
         partial.rename(final)
-        sync_folder(final.parent)
-        shutil.rmtree(replaced, ignore_errors=True)
-    except OSError as error:
-        raise _unwritable(path, error) from None
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if replaced.exists() and not final.exists():
+            replaced.rename(final)
+    sync_folder(final.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _clear_up(final: Path) -> None:
+    """Clears up after exports to this folder that were killed, and leaves alone those that are being written."""
+    for word in ("replaced", "partial"):
+        for leftover in final.parent.glob(f".{glob.escape(final.name)}.*.{word}"):
+            number = leftover.name.split(".")[-2]
+            if not number.isdecimal() or (int(number) != os.getpid() and psutil.pid_exists(int(number))):
+                continue
+            if word == "replaced" and not final.exists():  # it was killed between two names
+                leftover.rename(final)
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

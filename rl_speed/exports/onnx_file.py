@@ -44,6 +44,8 @@ def write_onnx(agent: TrainedAgent, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+
     # Two: an axis of one would be taken for a constant.
     observation = torch.zeros((2, *agent.config.envs.observation_shape), dtype=torch.uint8)
     program = torch.onnx.export(
@@ -57,6 +59,8 @@ def write_onnx(agent: TrainedAgent, path: Path) -> None:
         verbose=False,
     )
     assert program is not None
+    # The exporter notes where on this machine each line stands that a node comes from, and the line itself.
+    ClearMetadataAndDocStringPass()(program.model)
     facts = {name: value for name, value in agent.describe().items() if name not in ("input", "output", "rl_speed")}
     for name, value in facts.items():
         program.model.metadata_props[name] = value if isinstance(value, str) else json.dumps(value)

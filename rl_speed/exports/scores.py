@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from rl_speed.training.evaluation import Evaluation, Protocol
 from rl_speed.training.result import RESULT_FILE
 from rl_speed.training.run_folder import run_of
 
-DEFAULT_EPISODES = 30
+_NUMBERS = ("episodes", "mean", "std", "min", "max")
 
 
 @dataclass(frozen=True)
@@ -35,30 +35,43 @@ class Score:
     origin: str
 
 
-def read_result(folder: Path, gradient_steps: int | None) -> dict[str, Any] | None:
+def read_result(folder: Path, content: Mapping[str, Any]) -> dict[str, Any] | None:
     """The result of a checkpoint's run, if it tells of this checkpoint: of a run that ended with it.
 
     Args:
         folder: the checkpoint.
-        gradient_steps: of it.
+        content: of its model file. Gradient steps alone would not do: a run that was taken up again further back comes
+            by the same number once more, with other games behind it.
     """
     run = run_of(folder)
     try:
-        content = json.loads((run / RESULT_FILE).read_text(encoding="utf-8")) if run else None
+        result = json.loads((run / RESULT_FILE).read_text(encoding="utf-8")) if run else None
     except (OSError, ValueError):
         return None
-    is_of_it = isinstance(content, dict) and content.get("gradient_steps") == gradient_steps
-    return content if is_of_it else None
+    counted = content.get("callbacks", {}).get("EpisodeStatistics", {})
+    facts = content.get("rl_speed", {})
+    expected = {
+        "gradient_steps": content.get("global_step"), "episodes": counted.get("episodes"),
+        "preset": facts.get("preset"), "config": facts.get("config"),
+    }  # fmt: skip
+    is_of_it = isinstance(result, dict) and all(result.get(name) == value for name, value in expected.items())
+    return result if is_of_it else None
 
 
 def confirmed(agent: TrainedAgent, result: Mapping[str, Any] | None) -> Score | None:
     """The confirmation of a run's result; None without."""
     games = (result or {}).get("confirmation")
-    if not games:
+    if not isinstance(games, Mapping) or not all(isinstance(games.get(name), int | float) for name in _NUMBERS):
         return None
-    numbers = {name: games[name] for name in ("episodes", "mean", "std", "min", "max")}
+    numbers = {name: games[name] for name in _NUMBERS}
     origin = f"the confirmation at the end of the training run, computed in {agent.precision}"
     return Score(**numbers, epsilon=agent.config.stop.confirm_epsilon, origin=origin)
+
+
+def failed_means(result: Mapping[str, Any] | None) -> Sequence[float]:
+    """Mean returns of the run's confirmations that did not bear its goal out, earlier ones first."""
+    games = (result or {}).get("failed_confirmations") or ()
+    return [one["mean"] for one in games if isinstance(one, Mapping) and isinstance(one.get("mean"), int | float)]
 
 
 def score_of(games: Evaluation, protocol: Protocol) -> Score:

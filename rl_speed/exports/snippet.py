@@ -8,7 +8,7 @@ from rl_speed.exports.agent import TrainedAgent
 _IMPORTS = {"safetensors": "import rl_speed", "onnx": "import onnxruntime", "torchscript": "import torch"}
 _USED = {"cv2": "import cv2", "np": "import numpy as np", "AtariEnv": "from ale_py.env import AtariEnv"}
 PACKAGES = {
-    "safetensors": "'rl-speed[export]'",
+    "safetensors": "'.[export]'  # in a checkout of rl_speed",
     "onnx": "ale-py gymnasium numpy onnxruntime opencv-python-headless",
     "torchscript": "ale-py gymnasium numpy opencv-python-headless torch",
 }
@@ -76,6 +76,7 @@ def _game(agent: TrainedAgent) -> str:
         f"env = AtariEnv(\n"
         f'    game="{envs.game}", mode={envs.mode}, difficulty={envs.difficulty or None}, obs_type="grayscale",\n'
         f"    frameskip=1, repeat_action_probability={envs.sticky_probability}, full_action_space=True,\n"
+        f"    max_num_frames_per_episode={envs.max_episode_frames},\n"
         f")\n"
         f"meanings = env.get_action_meanings()\n"
         f"numbers = [meanings.index(name) for name in {names}]\n"

@@ -58,13 +58,13 @@ def _cell(text: str) -> str:
     return html.escape(text)
 
 
-def table_html(table: TextTable, kind: str = "numbers") -> str:
-    """A table with its title and notes; `kind` is words where its cells hold some."""
+def table_html(table: TextTable) -> str:
+    """A table with its title and notes."""
     head = "".join(f"<th>{_cell(text)}</th>" for text in table.header)
     body = "".join(f"<tr>{''.join(map(_entry, line))}</tr>" for line in table.lines)
     notes = "".join(f'<p class="note">{inline(note)}</p>' for note in table.notes)
     return (
-        f'<h2>{html.escape(table.title)}</h2><table class="{kind}"><thead><tr>{head}</tr></thead>'
+        f'<h2>{html.escape(table.title)}</h2><table class="{table.kind}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table>{notes}"
     )
 

@@ -9,12 +9,17 @@ NOTHING = "-"  # a cell of what was not measured
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table with the notes below it."""
+    """A table with the notes below it.
+
+    Attributes:
+        kind: of what its cells hold, numbers or words.
+    """
 
     title: str
     header: list[str]
     lines: list[list[str]]
     notes: list[str]
+    kind: str = "numbers"
 
 
 def number(value: float | None, digits: int = 1) -> str:

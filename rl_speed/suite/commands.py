@@ -86,9 +86,22 @@ def suite(
     )  # fmt: skip
     side_by_side = _at_once(at_once)
     if report_only:
+        _refuse_beside_report_only(asked, side_by_side, address)
         _report(out, Console())
         return
     _run(out.absolute(), asked, side_by_side, address)
+
+
+def _refuse_beside_report_only(asked: Asked, side_by_side: int | None, address: str | None) -> None:
+    """Who gives them expects something of them."""
+    from rl_speed.suite.plan import Asked
+
+    given = [name for name, value in vars(asked).items() if value != getattr(Asked(), name)]
+    given += [name for name, value in (("at_once", side_by_side), ("address", address)) if value is not None]
+    if given:
+        names = {"presets": "preset", "max_seconds": "max-time", "overrides": "set"}
+        options = ", ".join(f"--{names.get(name, name).replace('_', '-')}" for name in given)
+        raise ConfigError(f"--report-only reports what is there, and takes --out alone; leave out {options}")
 
 
 def _presets(texts: list[str]) -> tuple[str, ...]:
@@ -100,7 +113,7 @@ def _run(out: Path, asked: Asked, side_by_side: int | None, address: str | None)
     from rl_speed.suite.estimates import check_scipy
     from rl_speed.suite.folder import locked
     from rl_speed.suite.plan import configs_of, make_plan, read_plan, write_plan
-    from rl_speed.suite.schedule import carry_out, make_runner
+    from rl_speed.suite.schedule import Suite, carry_out, make_runner
     from rl_speed.training.signals import first_signal
 
     check_scipy()  # not after days of training
@@ -109,26 +122,29 @@ def _run(out: Path, asked: Asked, side_by_side: int | None, address: str | None)
     def notify(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    plan = make_plan(read_plan(out), asked)
-    configs = configs_of(plan)
+    checked = make_plan(read_plan(out), asked)  # before anything is made
+    configs = configs_of(checked)
     check_writable(out)
     with locked(out), first_signal(_interrupt) as received:
         try:
+            plan = make_plan(read_plan(out), asked)  # another suite may have added to it meanwhile
+            if plan != checked:
+                configs = configs_of(plan)
             write_plan(out, plan, configs)
             with make_runner(plan, configs, side_by_side, address) as runner:
                 notify(runner.description)
-                has_failed = carry_out(plan, out, runner, notify)
+                carry_out(Suite(plan, configs, out), runner, notify)
         except KeyboardInterrupt:
             notify(f"stopped; the same command goes on, `rl-speed suite --out {out} --report-only` shows what is there")
             raise typer.Exit(128 + received.get("signal", signal.SIGINT)) from None
-    _report(out, console)
-    if has_failed:
+    if not _report(out, console):
         raise typer.Exit(1)
 
 
-def _report(out: Path, console: Console) -> None:
-    """Writes and prints the report of what is there."""
+def _report(out: Path, console: Console) -> bool:
+    """Writes and prints the report of what is there; whether all runs are finished."""
     from rl_speed.suite.report import write_report
 
-    page = write_report(out, console)
+    page, is_whole = write_report(out, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True, markup=False)
+    return is_whole

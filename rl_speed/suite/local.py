@@ -13,7 +13,8 @@ from typing import Any
 
 import rl_speed
 from rl_speed.suite.folder import LOG_FILE
-from rl_speed.system.child_process import kill_tree
+from rl_speed.system.child_process import kill_group, kill_tree
+from rl_speed.system.errors import UserError
 
 
 class LocalRun:
@@ -21,28 +22,40 @@ class LocalRun:
 
     Args:
         spec: see `schedule.spec_of`.
+
+    Raises:
+        UserError: the system does not let it start.
     """
 
     def __init__(self, spec: dict[str, Any]) -> None:
+        self._status: int | None = None
         # What runs is this very code, wherever the suite was called from.
         paths = [str(Path(rl_speed.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
         environment = {
             "OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         }  # fmt: skip
         spec = {**spec, "started": time.monotonic()}
-        with (Path(spec["folder"]) / LOG_FILE).open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "rl_speed.suite.child", json.dumps(spec)],
-                stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment,
-                start_new_session=True,  # Ctrl-C is for the suite, which asks its runs to end
-            )  # fmt: skip
+        log_file = Path(spec["folder"]) / LOG_FILE
+        try:
+            with log_file.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "rl_speed.suite.child", json.dumps(spec)],
+                    stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment,
+                    start_new_session=True,  # Ctrl-C is for the suite, which asks its runs to end
+                )  # fmt: skip
+        except OSError as error:
+            raise UserError(
+                f"a run with the log {log_file} cannot be started ({error}); make room, or choose fewer --at-once"
+            ) from None
 
     def status(self) -> int | None:
         """Its exit status, negative for a signal; None while it goes on."""
-        status = self._process.poll()
-        if status is not None:
-            self.kill()  # what it started and left
-        return status
+        if self._status is None:
+            self._status = self._process.poll()
+            if self._status is not None:
+                # What it started and left; once, for from now on its number may become a stranger's.
+                kill_group(self._process.pid)
+        return self._status
 
     def ask_to_end(self) -> None:
         """Has it save and end."""
@@ -53,5 +66,6 @@ class LocalRun:
     def kill(self) -> None:
         """Ends it at once, with all that it started."""
         self.ask_to_end()
-        kill_tree(self._process.pid)
-        self._process.wait()
+        if self.status() is None:
+            kill_tree(self._process.pid)
+            self._status = self._process.wait()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rl_speed.config import RunConfig, rank_share
+from rl_speed.suite.child import LEAST_PATIENCE_SECONDS
 from rl_speed.system.cores import Cores
 from rl_speed.training.decisions import replay_bytes
 from rl_speed.training.threads import plan_threads
 
 # Beside the replay: `baseline` takes 1.15 GB with a replay of 0.71 GB (README, the ladder).
 RUN_BYTES = 500_000_000
+
+
+# What a disk that runs share takes in at the least.
+SAVE_BYTES_PER_SECOND = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -21,17 +26,19 @@ class Placement:
     Attributes:
         at_once: runs side by side.
         reason: in words.
+        shares: into which the machine's cores are dealt, at least one for each run; 1: a run has them all.
     """
 
     at_once: int
     reason: str
+    shares: int
 
     def cores(self, slot: int, allowed: list[int]) -> list[int]:
         """The processors of one of the slots 0..at_once-1; every slot has one at least.
 
         Every n-th one: where a core's two hardware threads are numbered half the machine apart, they stay together.
         """
-        share = allowed[slot :: self.at_once]
+        share = allowed[slot :: self.shares]
         return share or [allowed[slot % len(allowed)]]
 
 
@@ -73,15 +80,32 @@ def decide_at_once(configs: Mapping[tuple[str, str], RunConfig], room: Room, is_
         is_timed: whether wall time is the runs' limit.
     """
     if is_timed:
-        return Placement(1, "runs at equal wall time have the machine to themselves")
+        return Placement(1, "runs at equal wall time have the machine to themselves", 1)
     for (preset, _), config in configs.items():
         if room.has_gpu and config.trainer.accelerator != "cpu":
-            return Placement(1, f"a run of {preset} has the GPU to itself")
+            return Placement(1, f"a run of {preset} has the GPU to itself", 1)
         why = needs_all_cores(config, room.cores)
         if why is not None:
-            return Placement(1, f"a run of {preset} {why}, so it takes all cores ({room.cores.reason})")
+            return Placement(1, f"a run of {preset} {why}, so it takes all cores ({room.cores.reason})", 1)
     largest = max(replay_bytes(config) for config in configs.values()) + RUN_BYTES
-    by_memory = max(1, room.free_bytes // largest)
-    if by_memory < room.cores.physical:
-        return Placement(by_memory, f"{room.free_bytes / 1e9:.1f} GB are free, and a run takes {largest / 1e9:.1f} GB")
-    return Placement(room.cores.physical, f"a run plays and learns in turn on one core ({room.cores.reason})")
+    by_memory, cores = max(1, room.free_bytes // largest), room.cores.physical
+    if by_memory < cores:
+        why = f"{room.free_bytes / 1e9:.1f} GB are free, and a run takes {largest / 1e9:.1f} GB and one core"
+        return Placement(by_memory, why, cores)
+    return Placement(cores, f"a run plays and learns in turn on one core ({room.cores.reason})", cores)
+
+
+def saved_bytes(config: RunConfig) -> int:
+    """What the replay in one checkpoint of a run takes on the disk; the networks beside it are small."""
+    return replay_bytes(config) if config.checkpoint.save_replay else 0
+
+
+def disk_bytes(config: RunConfig) -> int:
+    """What a run takes on the disk until it is finished: its checkpoints, and the next one while that is written."""
+    return (config.checkpoint.keep + 1) * saved_bytes(config)
+
+
+def patience_seconds(configs: Iterable[RunConfig], at_once: int) -> float:
+    """How long a run that is asked to end may take to save itself, where all runs side by side do so."""
+    largest = max(map(saved_bytes, configs))
+    return max(LEAST_PATIENCE_SECONDS, at_once * largest / SAVE_BYTES_PER_SECOND)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -10,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rl_speed.config import RunConfig, load_config, parse_override, preset_names
+from rl_speed.config import RunConfig, load_config, merge, parse_override, preset_names
 from rl_speed.suite.folder import PLAN_FILE, RunKey
 from rl_speed.suite.reference import games_named
 from rl_speed.system.commit import commit
@@ -18,7 +17,7 @@ from rl_speed.system.errors import ConfigError, UserError
 from rl_speed.system.json_file import write_whole
 from rl_speed.system.machine import machine, versions
 
-FORMAT = 1
+FORMAT = 2  # 1: knew of the configurations nothing but a hash
 DEFAULT_SEEDS, DEFAULT_EPISODES, DEFAULT_EPSILON = 5, 30, 0.001
 # What the suite sets itself in every run.
 _OWN_FIELDS = (
@@ -139,7 +138,9 @@ def _new_plan(asked: Asked, games: tuple[str, ...], seeds: tuple[int, ...], pres
 def _seeds(asked: Asked, stored: SuitePlan | None) -> tuple[int, ...]:
     if stored is not None and asked.seeds is None and asked.first_seed is None:
         return ()
-    first = asked.first_seed or 0
+    first = asked.first_seed
+    if first is None:
+        first = 0 if stored is None else stored.seeds[0]
     return tuple(range(first, first + (asked.seeds or DEFAULT_SEEDS)))
 
 
@@ -174,12 +175,20 @@ def _check_agrees(stored: SuitePlan, asked: Asked) -> None:
     }  # fmt: skip
     for name, option in names.items():
         now, before = getattr(asked, name), getattr(stored, name)
-        if now is not None and now != () and now != before:
+        if now is not None and now != () and _settled(now) != _settled(before):
             shown = [" ".join(value) if isinstance(value, tuple) else value for value in (now, before)]
             raise ConfigError(
                 f"{option} {shown[0]} contradicts this suite, which was started with {shown[1] or 'none'}; leave it "
                 f"out, or give another --out"
             )
+
+
+def _settled(value: Any) -> Any:
+    """What texts of `--set` come to, in whatever order they stand; anything else as it is."""
+    content: dict[str, Any] = {}
+    for text in value if isinstance(value, tuple) else ():
+        content = merge(content, parse_override(text))
+    return content if isinstance(value, tuple) else value
 
 
 def configs_of(plan: SuitePlan) -> dict[tuple[str, str], RunConfig]:
@@ -202,9 +211,23 @@ def configs_of(plan: SuitePlan) -> dict[tuple[str, str], RunConfig]:
     return configs
 
 
-def _fingerprint(config: RunConfig) -> str:
-    content = config.model_dump(mode="json", exclude={"seed", "description", "logging"})
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+def _content(config: RunConfig) -> dict[str, Any]:
+    """What of a configuration decides about scores."""
+    return config.model_dump(mode="json", exclude={"seed", "description", "logging"})
+
+
+def _changed_field(before: Any, now: Any, default: Any, field: str = "") -> str | None:
+    """The first field that differs; None if none does. One that was unknown before has to have its default."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return None if before == now else field
+    known_defaults = default if isinstance(default, dict) else {}
+    for name in (*before, *now):
+        usual = known_defaults.get(name)
+        old, new = before.get(name, usual), now.get(name, usual)
+        changed = _changed_field(old, new, usual, f"{field}.{name}".lstrip("."))
+        if changed is not None:
+            return changed
+    return None
 
 
 def write_plan(out: Path, plan: SuitePlan, configs: Mapping[tuple[str, str], RunConfig]) -> None:
@@ -216,15 +239,16 @@ def write_plan(out: Path, plan: SuitePlan, configs: Mapping[tuple[str, str], Run
     """
     content = _read(out) or {
         "format": FORMAT, "started": datetime.now().astimezone().isoformat(timespec="seconds"), "commit": commit(),
-        "versions": versions(), "machine": machine(), "fingerprints": {},
+        "versions": versions(), "machine": machine(), "configurations": {},
     }  # fmt: skip
-    known = content["fingerprints"]
+    known = content["configurations"]
     for (label, game), config in configs.items():
-        mark = f"{label}/{game}"
-        if known.setdefault(mark, _fingerprint(config)) != _fingerprint(config):
+        before = known.setdefault(f"{label}/{game}", _content(config))
+        changed = _changed_field(before, _content(config), _content(RunConfig()))
+        if changed is not None:
             raise ConfigError(
-                f"preset {label} gives another configuration for {game} than when this suite was started; undo the "
-                f"change, or give another --out"
+                f"preset {label} gives another configuration for {game} than when this suite was started: {changed} is "
+                f"another; undo the change, or give another --out"
             )
     try:
         write_whole(out / PLAN_FILE, {**content, **asdict(plan)})

@@ -8,23 +8,36 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from rl_speed.suite.child import LOST
 from rl_speed.suite.local import LocalRun
 from rl_speed.suite.placement import Placement
 from rl_speed.system.errors import UserError
 from rl_speed.system.ray_cluster import LEAST_STORE_BYTES, connect
 
-_NO_FOLDER, _LOST = 73, 1  # exit statuses of a run: its node does not see the folder; the node is gone
+_NO_FOLDER = 73  # exit status of a run whose node does not see its folder
 LOOK_SECONDS = 0.2
 
 
 def run_on_node(spec: dict[str, Any]) -> int:
-    """What a task does; the run ends by itself where the task's process is gone."""
+    """What a task does. A task that is cancelled has its run save itself, and waits for that: Ray ends what a process
+    has started together with it.
+
+    Args:
+        spec: see `schedule.spec_of`.
+    """
     if not Path(spec["folder"]).is_dir():
         return _NO_FOLDER
     run = LocalRun(spec)
-    while (status := run.status()) is None:
-        time.sleep(LOOK_SECONDS)
-    return status
+    try:
+        while (status := run.status()) is None:
+            time.sleep(LOOK_SECONDS)
+        return status
+    finally:
+        run.ask_to_end()
+        deadline = time.monotonic() + spec["patience_seconds"]
+        while run.status() is None and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+        run.kill()
 
 
 class TaskRun:
@@ -46,19 +59,22 @@ class TaskRun:
         try:
             status = int(self._ray.get(self._reference))
         except Exception:  # Ray has a type for each way in which a task can be lost
-            return _LOST
+            return LOST
         if status == _NO_FOLDER:
             raise UserError("--address: a node of the cluster does not see --out; give a folder that all nodes share")
         return status
 
     def ask_to_end(self) -> None:
-        """Ends the task's process; the run, which loses it, saves and ends."""
-        with suppress(Exception):
-            self._ray.cancel(self._reference, force=True)
+        """Takes the task back if it still waits; else interrupts it, and it has its run save itself."""
+        self._cancel(force=False)
 
     def kill(self) -> None:
-        """Ends the task; the run follows within `PATIENCE_SECONDS`."""
-        self.ask_to_end()
+        """Ends the task's process at once, and the run with it."""
+        self._cancel(force=True)
+
+    def _cancel(self, force: bool) -> None:
+        with suppress(Exception):
+            self._ray.cancel(self._reference, force=force)
 
 
 @contextmanager
@@ -78,9 +94,10 @@ def ray_runner(
     Raises:
         UserError: Ray is not installed, or the cluster does not answer.
     """
-    cluster = connect(f"--address {address}", address, cores, LEAST_STORE_BYTES)
+    cluster = connect(f"--address {address}", address, cores, LEAST_STORE_BYTES, address_as="--address")
     try:
-        cpus = max(1, cores // placement.at_once)
+        cpus = max(1, cores // placement.at_once)  # so many that a node takes no more runs than there is room for
+        threads = max(1, cores // placement.shares) if placement.shares > 1 else None
         count = cluster.places(cpus)
         if count == 0:
             raise UserError(
@@ -90,7 +107,7 @@ def ray_runner(
         task = cluster.ray.remote(num_cpus=cpus, max_retries=0)(run_on_node)
 
         def start(spec: dict[str, Any], slot: int) -> TaskRun:
-            return TaskRun(cluster.ray, task.remote({**spec, "threads": cpus if placement.at_once > 1 else None}))
+            return TaskRun(cluster.ray, task.remote({**spec, "threads": threads}))
 
         yield count, start
     finally:

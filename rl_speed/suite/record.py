@@ -45,6 +45,10 @@ class EpisodeRecord(Callback):
         """Finds who counts."""
         self._counter = next(c for c in trainer.callbacks if isinstance(c, EpisodeCounter))  # type: ignore[attr-defined]
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the games that had ended before the checkpoint, where a resumed run begins its games anew."""
+        self._take()
+
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Takes the newest games."""
         self._take()

@@ -30,17 +30,17 @@ def page(out: Path, facts: dict[str, Any], scores: Scores, summary: Summary) -> 
         [
             "<h1>Scores with error bars</h1>",
             list_html(protocol_lines(facts, scores), "details"),
-            *(table_html(table, "words" if table.header[1:2] == [""] else "numbers") for table in every),
+            *map(table_html, every),
             *(["<h2>Plots</h2>", *drawn] if drawn else []),
         ],
     )
 
 
-def write_report(out: Path, console: Console) -> Path:
+def write_report(out: Path, console: Console) -> tuple[Path, bool]:
     """Writes page and CSV files of what there is, and prints the tables.
 
     Returns:
-        path of the page.
+        path of the page, and whether all runs are finished.
 
     Raises:
         UserError: there is no suite in the folder, or it cannot be written.
@@ -56,4 +56,4 @@ def write_report(out: Path, console: Console) -> Path:
         write_text_whole(out / PAGE_FILE, page(out, facts, scores, summary))
     except OSError as error:
         raise UserError(f"--out {out} cannot be written ({error}); make room, then give --report-only") from None
-    return out / PAGE_FILE
+    return out / PAGE_FILE, not (scores.failed or scores.missing)

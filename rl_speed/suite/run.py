@@ -13,16 +13,17 @@ from typing import Any
 
 from rich.console import Console
 
-from rl_speed.config import load_config
+from rl_speed.config import merge, validate
 from rl_speed.suite.folder import EPISODES_FILE, FAILURE_FILE, SCORE_FILE
 from rl_speed.suite.record import STATE_KEY, EpisodeRecord, episodes_of, write_episodes
+from rl_speed.suite.score_file import FORMAT
 from rl_speed.system.commit import commit
 from rl_speed.system.cores import usable_cores
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import CheckpointError, EndedBeforeStartError, UserError
 from rl_speed.system.json_file import write_whole
 from rl_speed.system.machine import machine, versions
-from rl_speed.training.checkpoint.folders import MODEL_FILE, experience_file, list_checkpoints
+from rl_speed.training.checkpoint.folders import is_experience_file, list_checkpoints
 from rl_speed.training.checkpoint.reading import load_network, read_experience, read_model
 from rl_speed.training.checkpoint.resuming import Request, resume_config
 from rl_speed.training.evaluation import Protocol, play_games
@@ -50,7 +51,7 @@ def train_and_judge(spec: Mapping[str, Any], stop: threading.Event) -> bool:
     """
     quiet_lightning()
     folder = Path(spec["folder"])
-    checkpoint = _trained(folder) or _train(spec, folder, stop)
+    checkpoint = _trained(folder, spec["config"]["stop"]["max_env_steps"]) or _train(spec, folder, stop)
     if checkpoint is None or stop.is_set():
         return False
     evaluation = _judge(checkpoint, spec, stop)
@@ -67,50 +68,87 @@ def checkpoints_of(folder: Path) -> list[Path]:
     ]
 
 
+def _result_file(checkpoint: Path) -> Path:
+    """result.json of the run that a checkpoint is of."""
+    return checkpoint.parent.parent / RESULT_FILE
+
+
 def _result(checkpoint: Path) -> dict[str, Any]:
-    """result.json of the run that a checkpoint is of; empty if there is none."""
+    """What result.json of a checkpoint's run holds; empty if there is none."""
     try:
-        content: dict[str, Any] = json.loads((checkpoint.parent.parent / RESULT_FILE).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(_result_file(checkpoint).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content
 
 
-def _trained(folder: Path) -> Path | None:
+def _trained(folder: Path, max_env_steps: int | None) -> Path | None:
     """The last checkpoint of training that has reached its limit; None if there is something left to train."""
-    for checkpoint in checkpoints_of(folder)[:1]:
-        result = _result(checkpoint)
-        if result.get("stop_reason") in LIMITS and read_model(checkpoint)["global_step"] == result["gradient_steps"]:
-            return checkpoint
-    return None
+    newest = next(iter(checkpoints_of(folder)), None)
+    if newest is None:
+        return None
+    try:
+        content = read_model(newest)
+    except CheckpointError as error:
+        sys.stderr.write(f"{error}\n")
+        return None  # training goes on from an older one
+    result = _result(newest)
+    if result.get("stop_reason") in LIMITS and content["global_step"] == result["gradient_steps"]:
+        return newest
+    if max_env_steps is None or content["callbacks"][STATE_KEY]["now"]["env_steps"] < max_env_steps:
+        return None
+    _note_end(newest, content, "max_env_steps")  # it was interrupted in its last batch, or before it wrote a result
+    return newest
+
+
+def _note_end(checkpoint: Path, content: Mapping[str, Any], reason: str) -> None:
+    """Writes into result.json how training ended, where the checkpoint knows it and the run that trained did not."""
+    statistics = content["callbacks"]["EpisodeStatistics"]
+    games = statistics["recent"]
+    facts = {
+        **content["callbacks"][STATE_KEY]["now"], "stop_reason": reason, "gradient_steps": content["global_step"],
+        "episodes": statistics["episodes"], "avg_reward": sum(games) / len(games) if games else None,
+    }  # fmt: skip
+    write_whole(_result_file(checkpoint), {"env_steps_per_second": None, **_result(checkpoint), **facts})
 
 
 def _usable(folder: Path) -> Path | None:
-    """The newest checkpoint that can be gone on from; what was begun and left none is cleared away."""
+    """The newest checkpoint that can be gone on from; None if there is none, and what was begun is cleared away.
+
+    Raises:
+        UserError: there are checkpoints, but none can be read. They stay: it may be the disk that cannot be read now.
+    """
+    errors = []
     for checkpoint in checkpoints_of(folder):
         try:
             read_model(checkpoint)
             read_experience(checkpoint, 0)
         except CheckpointError as error:
             sys.stderr.write(f"{error}\n")
+            errors.append(str(error))
         else:
             return checkpoint
-    for leftover in folder.glob("version_*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    if errors:
+        raise UserError(
+            f"none of the run's {len(errors)} checkpoints can be gone on from ({errors[0]}); remove {folder} to train "
+            f"this run from the start"
+        )
+    for run in folder.glob("version_*"):
+        if not _holds_checkpoints(run):
+            shutil.rmtree(run, ignore_errors=True)
     return None
+
+
+def _holds_checkpoints(run: Path) -> bool:
+    """Whether something lies in a run's folder that is, or was, a whole checkpoint, under whatever name."""
+    directory = run / CHECKPOINTS
+    return directory.is_dir() and any(not path.name.endswith(".partial") for path in directory.iterdir())
 
 
 def _train(spec: Mapping[str, Any], folder: Path, stop: threading.Event) -> Path | None:
     """Trains on, or from the start; the last checkpoint, or None if it had to stop before the limit."""
-    earlier, limit = _usable(folder), spec["max_seconds"]
-    if earlier is None:
-        changes = [*_threads(spec["threads"]), *spec["changes"], {"logging.directory": str(folder)}]
-        config = load_config(spec["source"], changes)
-        request = Request(None, spec["preset"], config)
-    else:
-        spent = float(read_model(earlier)["rl_speed"]["elapsed_seconds"])
-        # A limit that is over is met at the first look at the clock.
-        request = resume_config(earlier, [], None if limit is None else max(1e-3, limit - spent))
+    earlier = _usable(folder)
+    request = _from_start(spec, folder) if earlier is None else _going_on(earlier, spec["max_seconds"])
     try:
         outcome = fit(request, Console(file=sys.stdout), [EpisodeRecord()], stop=stop, started=spec["started"])
     except EndedBeforeStartError:
@@ -118,7 +156,8 @@ def _train(spec: Mapping[str, Any], folder: Path, stop: threading.Event) -> Path
             return None
         if earlier is None:
             raise
-        return earlier  # its wall time was over, but for what it takes to start
+        _note_end(earlier, read_model(earlier), "max_seconds")  # it was over, but for what it takes to start
+        return earlier
     newest = checkpoints_of(folder)[0]
     if outcome.result["stop_reason"] not in LIMITS:
         return None
@@ -127,9 +166,18 @@ def _train(spec: Mapping[str, Any], folder: Path, stop: threading.Event) -> Path
     return newest
 
 
-def _threads(count: int | None) -> list[dict[str, Any]]:
-    """Limits threads where a process cannot be kept to cores."""
-    return [] if count is None else [{"update.threads": count, "envs.threads": count}]
+def _from_start(spec: Mapping[str, Any], folder: Path) -> Request:
+    """The run as the suite has read its configuration: a preset that is edited meanwhile changes nothing."""
+    content = merge(spec["config"], {"logging": {"directory": str(folder)}})
+    if spec["threads"] is not None:  # a process cannot be kept to cores there
+        content = merge(content, {"update": {"threads": spec["threads"]}, "envs": {"threads": spec["threads"]}})
+    return Request(None, spec["preset"], validate(content))
+
+
+def _going_on(earlier: Path, max_seconds: float | None) -> Request:
+    """The run from a checkpoint on; a limit that is over is met at the first look at the clock."""
+    spent = float(read_model(earlier)["rl_speed"]["elapsed_seconds"])
+    return resume_config(earlier, [], None if max_seconds is None else max(1e-3, max_seconds - spent))
 
 
 def _judge(checkpoint: Path, spec: Mapping[str, Any], stop: threading.Event) -> dict[str, Any] | None:
@@ -153,27 +201,15 @@ def _judge(checkpoint: Path, spec: Mapping[str, Any], stop: threading.Event) -> 
     }  # fmt: skip
 
 
-def _training(checkpoint: Path) -> dict[str, Any]:
-    """How training ended: as result.json says, or as the checkpoint knows it where its run ended without one."""
-    result, content = _result(checkpoint), read_model(checkpoint)
-    if result.get("stop_reason") not in LIMITS:
-        games = content["callbacks"]["EpisodeStatistics"]["recent"]
-        now = content["callbacks"][STATE_KEY]["now"]
-        result = {
-            **now, "stop_reason": "max_seconds", "gradient_steps": content["global_step"],
-            "episodes": content["callbacks"]["EpisodeStatistics"]["episodes"],
-            "avg_reward": sum(games) / len(games) if games else None, "env_steps_per_second": None,
-        }  # fmt: skip
-    return {**{name: result[name] for name in _KEPT}, "plan": content["rl_speed"]["plan"]}
-
-
 def _write_score(spec: Mapping[str, Any], folder: Path, checkpoint: Path, evaluation: dict[str, Any]) -> None:
-    content = read_model(checkpoint)
+    """Writes what is left of the run; the score comes last, for a run with a score is never looked at again."""
+    content, result = read_model(checkpoint), _result(checkpoint)
     write_episodes(folder / EPISODES_FILE, episodes_of(content["callbacks"][STATE_KEY]))
     score = {
+        "format": FORMAT,
         **{name: spec[name] for name in ("preset", "game", "seed")},
         "evaluation": evaluation,
-        "training": _training(checkpoint),
+        "training": {**{name: result[name] for name in _KEPT}, "plan": content["rl_speed"]["plan"]},
         "checkpoint": str(checkpoint.relative_to(folder)),
         "config": content["rl_speed"]["config"],
         "cores": usable_cores().reason,
@@ -181,16 +217,16 @@ def _write_score(spec: Mapping[str, Any], folder: Path, checkpoint: Path, evalua
         "versions": versions(),
         "machine": machine(),
     }
+    drop_experience(folder, checkpoint)
     write_whole(folder / SCORE_FILE, score)
     (folder / FAILURE_FILE).unlink(missing_ok=True)
-    drop_experience(folder)
 
 
-def drop_experience(folder: Path) -> None:
+def drop_experience(folder: Path, last: Path) -> None:
     """Removes what only going on would need, of a run that is finished: replays, and all checkpoints but the last."""
-    for checkpoint in checkpoints_of(folder)[1:]:
-        shutil.rmtree(checkpoint, ignore_errors=True)
-    for checkpoint in checkpoints_of(folder):
-        for path in checkpoint.iterdir():
-            if path.name != MODEL_FILE and path.name.startswith(experience_file(0).partition("0")[0]):
-                path.unlink(missing_ok=True)
+    for path in folder.glob(f"version_*/{CHECKPOINTS}/*"):
+        if path != last:
+            shutil.rmtree(path, ignore_errors=True)
+    for path in last.iterdir():
+        if is_experience_file(path):
+            path.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from rl_speed.suite.folder import EPISODES_FILE, FAILURE_FILE, SCORE_FILE, RunKe
 from rl_speed.suite.plan import SuitePlan
 from rl_speed.suite.record import Episodes, read_episodes
 from rl_speed.suite.reference import human_normalised, reference_scores
+from rl_speed.suite.score_file import read_score
 
 
 @dataclass
@@ -43,6 +44,10 @@ class Scores:
         keys = [RunKey(seed, game, preset) for seed in self.plan.seeds]
         return [self.finished[key]["evaluation"]["mean"] for key in keys if key in self.finished]
 
+    def failed_seeds(self, preset: str) -> list[int]:
+        """Seeds with which a run of the preset has failed, on whatever game."""
+        return sorted({key.seed for key in self.failed if key.preset == preset})
+
     def whole_seeds(self, preset: str) -> list[int]:
         """Seeds with which every game that has a reference is finished: others would weigh the games unequally."""
         return [
@@ -68,27 +73,28 @@ def read_scores(out: Path, plan: SuitePlan) -> Scores:
     for key in plan.runs():
         folder = key.folder(out)
         try:
-            scores.finished[key] = _read(folder / SCORE_FILE)
+            scores.finished[key] = read_score(folder)
             continue
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
-            scores.failed[key] = f"{SCORE_FILE} cannot be read ({error}); remove it to have the run done again"
+            scores.failed[key] = f"{SCORE_FILE} cannot be read ({error}); start the suite again to have it made anew"
             continue
         try:
-            scores.failed[key] = str(_read(folder / FAILURE_FILE)["error"])
+            scores.failed[key] = _failure(folder)
         except FileNotFoundError:
             scores.missing.append(key)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError) as error:
             scores.failed[key] = f"{FAILURE_FILE} cannot be read ({error})"
     return scores
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError("it holds no object")
-    return content
+def _failure(folder: Path) -> str:
+    """Why a run has failed."""
+    content = json.loads((folder / FAILURE_FILE).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or "error" not in content:
+        raise ValueError("it holds no error")
+    return str(content["error"])
 
 
 def read_games(out: Path, keys: Sequence[RunKey]) -> dict[RunKey, Episodes]:

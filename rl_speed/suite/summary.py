@@ -9,7 +9,7 @@ from rl_speed.suite.estimates import Estimate, aggregates, mean_of_seeds, probab
 from rl_speed.suite.reference import human_normalised
 from rl_speed.suite.scores import Scores
 
-FEW_SEEDS = 3  # fewer make an interval that is itself uncertain
+FEW_SEEDS = 5  # fewer make a bootstrap that is itself uncertain, and too narrow
 
 
 @dataclass(frozen=True)
@@ -98,20 +98,35 @@ def _notes(scores: Scores) -> list[str]:
         )
     if len(ranked) == 1:
         notes.append(f"One game with a reference, {ranked[0]}: aggregates have no interval and say nothing of others.")
-    for preset in plan.presets if ranked else ():
-        notes += _seed_notes(scores, preset)
+    for preset in plan.presets:
+        notes += [*_failure_notes(scores, preset), *(_seed_notes(scores, preset) if ranked else ())]
     return notes
+
+
+def _failure_notes(scores: Scores, preset: str) -> list[str]:
+    """Runs that fail are mostly those that go badly, so what is left over flatters."""
+    seeds = scores.failed_seeds(preset)
+    if not seeds:
+        return []
+    runs = sum(key.preset == preset for key in scores.failed)
+    return [
+        f"`{preset}`: {runs} run(s) failed, with seed(s) {_listed(seeds)}. A game's numbers are without its failed "
+        f"runs, aggregates without their whole seeds. So they show this preset too well: runs that go badly fail first."
+    ]
 
 
 def _seed_notes(scores: Scores, preset: str) -> list[str]:
-    seeds = scores.whole_seeds(preset)
+    seeds, failed = scores.whole_seeds(preset), scores.failed_seeds(preset)
     notes = []
-    if left_out := [seed for seed in scores.plan.seeds if seed not in seeds]:
+    if waits := [seed for seed in scores.plan.seeds if seed not in seeds and seed not in failed]:
         without = "there is no aggregate yet" if not seeds else "the aggregates are without"
-        names = ", ".join(map(str, left_out))
-        notes.append(f"`{preset}`: not all games are finished with seed(s) {names}; {without}.")
+        notes.append(f"`{preset}`: not all games are finished yet with seed(s) {_listed(waits)}; {without}.")
     if len(seeds) == 1:
         notes.append(f"`{preset}`: one whole seed, so nothing can be said of how far another one would differ.")
     elif 1 < len(seeds) < FEW_SEEDS:
-        notes.append(f"`{preset}`: {len(seeds)} whole seeds; intervals of so few are rough.")
+        notes.append(f"`{preset}`: {len(seeds)} whole seeds; bootstrap intervals of so few are rough, and too narrow.")
     return notes
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))

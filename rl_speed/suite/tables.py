@@ -38,14 +38,15 @@ def aggregate_table(scores: Scores, summary: Summary) -> TextTable:
         for preset, estimates in summary.aggregates.items()
     ]
     games = len(scores.ranked_games)
-    about = f"Over {games} game{'' if games == 1 else 's'}; 0 is random play, 1 the human tester; {_INTERVAL}."
+    over = f"{games} game{'' if games == 1 else 's'}"
+    about = f"Over {over}; 0 is random play, 1 the human tester; {_INTERVAL}, bootstrapped."
     return TextTable("Human-normalised scores", ["preset", "seeds", *METRICS], lines, [about, *summary.notes])
 
 
 def improvement_table(summary: Summary) -> TextTable:
     """One line per two presets."""
     lines = [[row.first, row.second, estimate_text(row.estimate)] for row in summary.improvements]
-    note = f"A run of the first scores higher than one of the second on the same game; {_INTERVAL}."
+    note = f"A run of the first scores higher than one of the second on the same game; {_INTERVAL}, bootstrapped."
     return TextTable("Probability of improvement", ["preset", "over", "probability"], lines, [note])
 
 
@@ -55,7 +56,7 @@ def game_table(summary: Summary) -> TextTable:
         [row.game, row.preset, str(row.seeds), estimate_text(row.raw, 1), estimate_text(row.normalised)]
         for row in summary.games
     ]
-    note = f"Mean over the seeds; {_INTERVAL}."
+    note = f"Mean over the finished seeds; {_INTERVAL}, by Student's t over these seeds."
     return TextTable("Games", ["game", "preset", "seeds", "mean return", "human-normalised"], lines, [note])
 
 
@@ -63,7 +64,7 @@ def trouble_table(scores: Scores) -> TextTable:
     """Every run that has failed or is missing."""
     failed = [[str(key), "failed", sentence] for key, sentence in sorted(scores.failed.items())]
     missing = [[str(key), "missing", "not finished yet"] for key in sorted(scores.missing)]
-    return TextTable("Failed and missing runs", ["run", "", "why"], failed + missing, [])
+    return TextTable("Failed and missing runs", ["run", "", "why"], failed + missing, [], "words")
 
 
 def tables(scores: Scores, summary: Summary) -> list[TextTable]:

@@ -12,10 +12,15 @@ from typing import Any
 import psutil
 
 
+def kill_group(pid: int) -> None:
+    """Ends all processes of the group that a process leads, or led: also those whose parent is gone already."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
 def kill_tree(pid: int) -> None:
     """Ends a process and all that it started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)  # also those whose parent is gone already
+    kill_group(pid)
     with suppress(psutil.Error):
         root = psutil.Process(pid)
         for process in [*root.children(recursive=True), root]:

@@ -77,7 +77,14 @@ def _cpus(node: dict[str, Any]) -> float:
     return float(node["Resources"].get("CPU", 0.0))
 
 
-def connect(asked_by: str, address: str | None, cpus: int, store_bytes: int, gpus: int = 0) -> RayCluster:
+def connect(
+    asked_by: str,
+    address: str | None,
+    cpus: int,
+    store_bytes: int,
+    gpus: int = 0,
+    address_as: str = "actors.address =",
+) -> RayCluster:
     """The cluster that this process is in already; else the one at an address; else a new one on this machine.
 
     Handlers of signals, and what a program notices of an import, stay as they are.
@@ -88,6 +95,7 @@ def connect(asked_by: str, address: str | None, cpus: int, store_bytes: int, gpu
         cpus: of a new one.
         store_bytes: memory for objects of a new one.
         gpus: of a new one, at most; none that this machine has not.
+        address_as: how the user gave the address, for sentences.
 
     Raises:
         UserError: Ray is not installed, or the cluster does not answer.
@@ -104,7 +112,7 @@ def connect(asked_by: str, address: str | None, cpus: int, store_bytes: int, gpu
             if address is None:
                 _start(ray, asked_by, (cpus, min(gpus, len(gpu_names()))), store_bytes, folder)
             else:
-                _join(ray, address)
+                _join(ray, address, address_as)
             return RayCluster(ray, undo.pop_all().close)
 
 
@@ -153,14 +161,14 @@ def _start(ray: Any, asked_by: str, size: tuple[int, int], store_bytes: int, fol
         ) from None
 
 
-def _join(ray: Any, address: str) -> None:
+def _join(ray: Any, address: str, address_as: str) -> None:
     if address != "auto":
-        _check_answers(address)
+        _check_answers(address, address_as)
     try:
         _initialise(ray, address)
     except Exception as error:
         raise UserError(
-            f"actors.address = {address}: the cluster cannot be joined ({_brief(error)}); this machine has to be in "
+            f"{address_as} {address}: the cluster cannot be joined ({_brief(error)}); this machine has to be in "
             f"it: run `ray start --address=HOST:PORT` here first, with the cluster's version of Ray, and set "
             f"RAY_AUTH_MODE=token here too if a token guards it"
         ) from None
@@ -170,7 +178,7 @@ def _brief(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def _check_answers(address: str) -> None:
+def _check_answers(address: str, address_as: str = "actors.address =") -> None:
     """Looks whether something is there that speaks HTTP/2, as a head does; Ray itself would try for five minutes."""
     host, _, port = address.rpartition(":")
     try:
@@ -181,8 +189,8 @@ def _check_answers(address: str) -> None:
                     raise OSError("what is there is no head of a cluster")
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"actors.address = {address} does not answer as a Ray cluster does ({error}); give the address that "
-            f"`ray start --head` printed, or leave it out for a cluster of this machine alone"
+            f"{address_as} {address} does not answer as a Ray cluster does ({error}); give the address that "
+            f"`ray start --head` printed, or leave it out to have this machine alone"
         ) from None
 
 

@@ -16,20 +16,22 @@ from rl_speed.training.curve_files import cut_rows
 from rl_speed.training.logger import EPISODE_TAGS
 
 
-def cut_curves(folder: Path, episodes: int, env_steps: int) -> None:
+def cut_curves(folder: Path, episodes: int, env_steps: int, gradient_steps: int) -> None:
     """Takes the points beyond the checkpoint out of the event and CSV files; half a record at a file's end goes too.
 
     Args:
         folder: of the run, which nobody writes to.
         episodes: of the run at the checkpoint.
         env_steps: likewise.
+        gradient_steps: likewise.
 
     Raises:
+        CurveFileError: a CSV file holds something else.
         OSError: a file cannot be written; it is left as it was.
     """
     for path in sorted(folder.glob("events.out.tfevents.*")):
         _cut(path, episodes, env_steps)
-    cut_rows(folder, episodes, env_steps)
+    cut_rows(folder, episodes, env_steps, gradient_steps)
 
 
 def _cut(path: Path, episodes: int, env_steps: int) -> None:

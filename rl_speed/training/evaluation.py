@@ -64,6 +64,9 @@ class Protocol:
     sticky_probability: float | None = None  # chance that ALE repeats the last action; None: as in training
 
 
+DEFAULT = Protocol(episodes=30, epsilon=0.01, seed=1)  # of `evaluate` and of an export's score
+
+
 def play_games(
     network: nn.Module,
     config: RunConfig,

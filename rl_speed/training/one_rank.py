@@ -22,6 +22,7 @@ from rl_speed.training.build import Occasion, Run, at_work, build
 from rl_speed.training.checkpoint.folders import MODEL_FILE, list_checkpoints
 from rl_speed.training.checkpoint.reading import check_parts, read_model
 from rl_speed.training.checkpoint.resuming import Request
+from rl_speed.training.curve_files import CurveFileError
 from rl_speed.training.curves import cut_curves
 from rl_speed.training.decisions import replay_bytes
 from rl_speed.training.divergence import DivergedError
@@ -89,12 +90,13 @@ def run_rank(task: Task, console: Console, watchers: Sequence[Callback], ranks: 
         plan = _plan(request, task.parts, earlier, occasion)
         stack.enter_context(at_work(plan))
         run = build(plan, occasion)
+        stack.callback(_end_curves, run)
         stack.callback(run.line.generator.close)
         callbacks: list[Callback] = run.trainer.callbacks  # type: ignore[attr-defined]
         callbacks[-1:-1] = watchers
         if ranks.is_first:
             if request.folder is not None:
-                _cut_curves(earlier.episodes, run, occasion)
+                _cut_curves(earlier, run, occasion)
             _note_request(run, occasion)
         return Outcome(_carry_out(run, occasion), path)
 
@@ -205,11 +207,18 @@ def _train(run: Run, resume: Path | None) -> None:
             signal.signal(signal.SIGINT, handler)
 
 
-def _cut_curves(episodes: int, run: Run, occasion: Occasion) -> None:
+def _end_curves(run: Run) -> None:
+    """Last of all: a tracker may wait for its server."""
+    if (logger := run_logger(run.trainer)) is not None:
+        logger.end()
+
+
+def _cut_curves(earlier: _Earlier, run: Run, occasion: Occasion) -> None:
     """Takes out of the curves what was drawn after the checkpoint: it is drawn anew."""
     try:
-        cut_curves(occasion.folder, episodes, run.line.dataset.env_steps)
-    except (OSError, ValueError) as error:  # ValueError: TensorBoard opens no file whose name is no text
+        cut_curves(occasion.folder, earlier.episodes, run.line.dataset.env_steps, earlier.gradient_steps)
+    # ValueError: TensorBoard opens no file whose name is no text.
+    except (OSError, CurveFileError, ValueError) as error:
         occasion.notify(f"the curves in {occasion.folder} cannot be cut at the checkpoint ({error}); the run goes on")
 
 

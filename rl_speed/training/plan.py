@@ -163,9 +163,10 @@ def make_plan(
         EndedBeforeStartError: it had to end here.
         UserError: with a sentence: this machine cannot do it, and nothing else does the same.
     """
-    check_tracker(asked.logging)
     parts, kept = parts or Parts(), dict(kept or {})
     place = place or Place(0, asked.trainer.world_size, 0, asked.trainer.devices)
+    if place.is_first:  # which alone draws curves
+        check_tracker(asked.logging)
     accelerator, device = decide_device(asked, place)
     decisions = {"trainer.accelerator": accelerator}
     decisions["envs.backend"], num_actions = decide_backend(asked, parts, kept, ending)

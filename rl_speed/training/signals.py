@@ -22,6 +22,11 @@ def ending_signals() -> list[signal.Signals]:
     return wanted
 
 
+def interrupt() -> None:
+    """For `first_signal`: ends what is done just then as Ctrl-C does in Python."""
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def first_signal(
     on_first: Callable[[], None], numbers: Sequence[signal.Signals] | None = None

@@ -6,13 +6,18 @@ The only file that imports wandb, mlflow and trackio.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import importlib.util
 import io
 import json
 import logging
 import os
+import re
+import shlex
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +27,21 @@ from rl_speed.config import LoggingConfig
 from rl_speed.system.errors import ConfigError
 from rl_speed.system.json_file import write_whole
 from rl_speed.training.curve_files import CsvTracker
-from rl_speed.training.logger import ENV_STEPS, EPISODE, EPISODE_TAGS, RunLogger, TensorBoardTracker, broken
+from rl_speed.training.logger import (
+    ENV_STEPS,
+    EPISODE,
+    EPISODE_TAGS,
+    RunLogger,
+    TensorBoardTracker,
+    broken,
+    without_userinfo,
+)
 
 TRACKER_FILE = "tracker.json"  # which run of the tracker a run's folder belongs to
 OPEN_SECONDS = 30.0  # the longest that a run waits for a tracker's server
+FINISH_SECONDS = 60.0  # the longest that a run which has ended waits for wandb to send its last points
+WRITE_SECONDS = 0.5  # MLflow is asked at most this often: an answer takes milliseconds or a way to its server and back
+_MOST_METRICS = 1000  # of one call of MLflow's
 NEEDED = {"wandb": ("wandb",), "mlflow": ("mlflow", "sqlalchemy", "alembic"), "trackio": ("trackio",)}
 
 Notify = Callable[[str], None]
@@ -66,17 +82,18 @@ def make_logger(config: LoggingConfig, folder: Path, notify: Notify) -> RunLogge
         return None
 
 
-def _known_run(folder: Path, kind: str) -> str | None:
-    """The tracker's run that this run's folder had before; None if it is new, or had another tracker."""
+def _known(folder: Path, kind: str) -> dict[str, str]:
+    """What this run's folder knows of the tracker's `run`; nothing if it is new, or had another tracker."""
     try:
         content = json.loads((folder / TRACKER_FILE).read_text(encoding="utf-8"))
-        return str(content["run"]) if content["kind"] == kind else None
+        is_of_it = content["kind"] == kind and isinstance(content["run"], str)
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return {}
+    return {name: str(value) for name, value in content.items()} if is_of_it else {}
 
 
-def _remember(folder: Path, kind: str, run: str) -> None:
-    write_whole(folder / TRACKER_FILE, {"kind": kind, "run": run})
+def _remember(folder: Path, kind: str, run: str, **more: str) -> None:
+    write_whole(folder / TRACKER_FILE, {"kind": kind, "run": run, **more})
 
 
 class WandbTracker(RunLogger, WandbLogger):
@@ -89,13 +106,18 @@ class WandbTracker(RunLogger, WandbLogger):
     """
 
     failures = (Exception,)
+    ends_late = True
 
     def __init__(self, project: str, folder: Path, notify: Notify) -> None:
         import wandb
 
-        known = _known_run(folder, "wandb")
-        # The program's output stays its own, and nobody is asked for a key in the middle of a run.
-        settings = wandb.Settings(silent=True, console="off", init_timeout=OPEN_SECONDS)
+        known = _known(folder, "wandb").get("run")
+        # The program's output stays its own, nobody is asked for a key in the middle of a run, and nobody waits for
+        # ever at its end (0, wandb's own).
+        settings = wandb.Settings(
+            silent=True, console="off", init_timeout=OPEN_SECONDS, finish_timeout=FINISH_SECONDS,
+            finish_timeout_raises=True,
+        )  # fmt: skip
         if wandb.setup().settings.mode == "online" and not wandb.login(prompt=False, verify=False):
             raise RuntimeError("nobody is logged in; run `wandb login`, or set WANDB_MODE=offline")
         run = wandb.init(
@@ -119,7 +141,7 @@ class WandbTracker(RunLogger, WandbLogger):
         return "wandb"
 
     def _note(self, settings: Mapping[str, Any]) -> None:
-        self.log_hyperparams(dict(settings))
+        self._log_settings(dict(settings))
 
     def _write(self, points: Mapping[str, float], axis: str, x: int) -> None:
         self.experiment.log({**points, axis: x})
@@ -132,6 +154,8 @@ class WandbTracker(RunLogger, WandbLogger):
 class MlflowTracker(RunLogger, MLFlowLogger):
     """MLflow, by Lightning's logger: at MLFLOW_TRACKING_URI, or in mlflow.db beside the runs.
 
+    Points wait for each other, so that the learner does not wait for MLflow at every game that ends.
+
     Args:
         project: the experiment's name.
         folder: of the run.
@@ -139,43 +163,86 @@ class MlflowTracker(RunLogger, MLFlowLogger):
     """
 
     failures = (Exception,)
+    ends_late = True
 
     def __init__(self, project: str, folder: Path, notify: Notify) -> None:
         import mlflow  # noqa: F401  # it sets the level of its log when it is imported
 
+        self._notify, self._waiting, self._next_write = notify, list[Any](), 0.0
         # Of all runs in a folder, as its viewer shows them; its store of plain files is no longer to be used.
         local = f"sqlite:///{(folder.parent / 'mlflow.db').resolve()}"
-        known = _known_run(folder, "mlflow")
+        address = os.environ.get("MLFLOW_TRACKING_URI") or local
+        known = _known(folder, "mlflow")
         with _short_patience():
             for name in ("mlflow", "alembic"):
                 logging.getLogger(name).setLevel(logging.WARNING)
+            earlier = known.get("run") if _is_there(known.get("run"), address) else None
             super().__init__(
-                experiment_name=project, run_name=folder.name, run_id=known,
-                tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or local,
+                experiment_name=project, run_name=folder.name, run_id=earlier, tracking_uri=address,
             )  # fmt: skip
-            self._notify, self._is_new = notify, known is None
+            self._is_new = earlier is None
             run = self.run_id  # which makes it, or finds it
             assert run is not None
             self.experiment.update_run(run, status="RUNNING")
-        _remember(folder, "mlflow", run)
-        notify(f"curves: mlflow ui --backend-store-uri {self._tracking_uri}")
+        place = _public_address(address)
+        _remember(folder, "mlflow", run, place=place)
+        if known and self._is_new:
+            was = known.get("place", place)
+            where = "have gone from there" if was == place else f"are at {was}"
+            notify(f"curves: {place} does not hold this run's earlier ones, which {where}; a new run begins there")
+        notify(
+            f"curves: mlflow ui --backend-store-uri {shlex.quote(local)}" if address == local else f"curves: {place}"
+        )
 
     @property
     def place(self) -> str:
         """The tracker's name."""
         return "mlflow"
 
+    def _patience(self) -> AbstractContextManager[None]:
+        return _short_patience()
+
     def _note(self, settings: Mapping[str, Any]) -> None:
         if self._is_new:  # a parameter that has a value keeps it there
-            self.log_hyperparams({name: value for name, value in _flat(settings) if value not in ("", None)})
+            self._log_settings({name: value for name, value in _flat(settings) if value not in ("", None)})
 
     def _write(self, points: Mapping[str, float], axis: str, x: int) -> None:
-        with _short_patience():
-            self.log_metrics(points, x)
+        from mlflow.entities import Metric
+
+        stamp = int(time.time() * 1000)
+        self._waiting += [Metric(key=tag, value=value, timestamp=stamp, step=x) for tag, value in points.items()]
+        if time.monotonic() >= self._next_write:
+            self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for first in range(0, len(waiting), _MOST_METRICS):
+            self.experiment.log_batch(run_id=self.run_id, metrics=waiting[first : first + _MOST_METRICS])
+        self._next_write = time.monotonic() + WRITE_SECONDS
 
     def _end(self, status: str) -> None:
-        with _short_patience():
-            super()._end(status)
+        self._flush()
+        super()._end(status)
+
+
+def _is_there(run: str | None, address: str) -> bool:
+    """Whether MLflow's store at an address has a run, and not in its bin."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    if run is None:
+        return False
+    try:
+        return bool(MlflowClient(address).get_run(run).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+
+
+def _public_address(address: str) -> str:
+    """An address without names and keys of its user's."""
+    return re.sub(r"[?#].*", "", without_userinfo(address))
 
 
 def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -203,6 +270,8 @@ def _short_patience() -> Iterator[None]:
 class TrackioTracker(RunLogger):
     """Trackio, which has no logger for Lightning: in its folder on this machine, or where TRACKIO_SPACE_ID says.
 
+    Its run begins with `note`, since it takes the configuration only then.
+
     Args:
         project: there.
         folder: of the run.
@@ -210,6 +279,7 @@ class TrackioTracker(RunLogger):
     """
 
     failures = (Exception,)
+    ends_late = True
 
     def __init__(self, project: str, folder: Path, notify: Notify) -> None:
         import trackio
@@ -217,24 +287,13 @@ class TrackioTracker(RunLogger):
         super().__init__()
         self._library, self._project, self._folder, self._notify = trackio, project, folder, notify
         # Runs are found again by their names there.
-        self._run_name = _known_run(folder, "trackio") or f"{folder.name}-{uuid.uuid4().hex[:8]}"
+        self._run_name = _known(folder, "trackio").get("run") or f"{folder.name}-{uuid.uuid4().hex[:8]}"
         self._run: Any = None
 
     @property
     def experiment(self) -> Any:
-        """Trackio's run, which begins with the first call."""
-        if self._run is None:
-            self._open({})
+        """Trackio's run; None before it begins. Lightning asks for it, where nothing would catch what goes wrong."""
         return self._run
-
-    def _open(self, settings: Mapping[str, Any]) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):
-            self._run = self._library.init(
-                project=self._project, name=self._run_name, config=dict(settings), resume="allow", embed=False,
-                auto_log_cpu=False, auto_log_gpu=False,
-            )  # fmt: skip
-        _remember(self._folder, "trackio", self._run_name)
-        self._notify(f"curves: trackio show --project {self._project}")
 
     @property
     def name(self) -> str:
@@ -251,21 +310,28 @@ class TrackioTracker(RunLogger):
         """The tracker's name."""
         return "trackio"
 
-    def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
+    def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
+        self._write(metrics, "global_step", step or 0)
+
+    def _log_settings(self, *_: Any, **__: Any) -> None:
         """Nothing: they were noted when the run began."""
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """What a callback of the user's logs; its axis is Lightning's step."""
-        self._attempt(lambda: self._write(metrics, "global_step", step or 0))
-
     def _note(self, settings: Mapping[str, Any]) -> None:
-        self._open(settings)
+        with contextlib.redirect_stdout(io.StringIO()):
+            # In a context of its own: a run that the caller has begun there stays the caller's current one.
+            self._run = contextvars.Context().run(
+                self._library.init, project=self._project, name=self._run_name, config=dict(settings), resume="allow",
+                embed=False, auto_log_cpu=False, auto_log_gpu=False,
+            )  # fmt: skip
+        _remember(self._folder, "trackio", self._run_name)
+        self._notify(f"curves: trackio show --project {shlex.quote(self._project)}")
 
     def _write(self, points: Mapping[str, float], axis: str, x: int) -> None:
-        self.experiment.log({**points, axis: x})
+        if self._run is not None:
+            self._run.log({**points, axis: x})
 
     def _end(self, status: str) -> None:
-        if self._run is not None:
+        run, self._run = self._run, None
+        if run is not None:
             with contextlib.redirect_stdout(io.StringIO()):
-                self._library.finish()
-            self._run = None
+                run.finish()

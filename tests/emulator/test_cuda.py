@@ -71,7 +71,7 @@ def test_simulated_kernels_play_as_the_cpu_does():
     [
         ("pong", 0),
         ("pong", 1),
-        ("tic_tac_toe_3d", 2),
+        pytest.param("tic_tac_toe_3d", 2, marks=pytest.mark.exhaustive),
         ("pitfall2", 0),
     ],
 )

@@ -13,6 +13,8 @@ from rl_speed.exports import exporting
 from rl_speed.system.errors import UserError
 from tests.corridor import Corridor
 
+FULL = OSError(28, "No space left on device")
+
 
 def front_matter(folder):
     return yaml.safe_load((folder / "README.md").read_text().split("---")[1])
@@ -57,17 +59,51 @@ def test_a_video_of_one_game(run_folder, tmp_path):
     assert "`replay.mp4` is one game" in (tmp_path / "out/README.md").read_text()
 
 
-@pytest.mark.parametrize("stage", ["write_network", "make_page", "play_games"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_what_fails_or_is_interrupted_leaves_nothing(stage, error, run_folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("stage", "error", "raised", "part"),
+    [
+        ("write_network", FULL, UserError, "--out .* cannot be written .*No space left"),
+        ("make_page", FULL, UserError, "--out .* cannot be written .*No space left"),
+        ("play_games", OSError(12, "no memory"), OSError, "no memory"),  # which is no matter of the folder
+        ("record_video", UserError("no film"), UserError, "no film"),
+        ("write_network", KeyboardInterrupt(), KeyboardInterrupt, None),
+        ("play_games", KeyboardInterrupt(), KeyboardInterrupt, None),
+        ("make_page", KeyboardInterrupt(), KeyboardInterrupt, None),
+    ],
+)
+def test_what_fails_or_is_interrupted_leaves_nothing(stage, error, raised, part, run_folder, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(exporting, stage, fail)
-    out = tmp_path / "out"
-    with pytest.raises((UserError, OSError, KeyboardInterrupt)):
-        rl_speed.export(run_folder, out, "torchscript", episodes=1)
+    with pytest.raises(raised, match=part):
+        rl_speed.export(run_folder, tmp_path / "above/out", "torchscript", episodes=1, video=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_found_before_games_are_played(run_folder, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise UserError("--format torchscript: no way")
+
+    played = []
+    monkeypatch.setattr(exporting, "write_network", refuse)
+    monkeypatch.setattr(exporting, "play_games", lambda *_, **__: played.append(1))
+    with pytest.raises(UserError, match="no way"):
+        rl_speed.export(run_folder, tmp_path / "out", "torchscript", episodes=1)
+    assert played == []
+
+
+def test_an_export_does_not_take_the_place_of_the_weights_that_it_is_made_from(run_folder, tmp_path):
+    pytest.importorskip("safetensors")
+    out = tmp_path / "out"
+    rl_speed.export(run_folder, out, episodes=0)
+    before = (out / "model.safetensors").read_bytes()
+    with pytest.raises(UserError, match=r"--out .* holds the weights that are exported.*--format safetensors"):
+        rl_speed.export(out, tmp_path / "." / "out", "torchscript", episodes=0)
+    assert (out / "model.safetensors").read_bytes() == before
+    rl_speed.export(out, out, ["safetensors", "torchscript"], episodes=0)
+    assert (out / "model.safetensors").read_bytes() == before
+    assert (out / "model.pt").is_file()
 
 
 @pytest.mark.parametrize(
@@ -100,5 +136,9 @@ def test_an_env_of_the_callers_own(tmp_path):
     text = (tmp_path / "out/README.md").read_text()
     assert "| 2 |" in text
     assert "ale-py, " not in text.partition("## Files")[0]
+    assert "# DQN that plays Corridor" in text
+    assert front_matter(tmp_path / "out")["tags"][0] == "Corridor"
+    assert front_matter(tmp_path / "out")["model-index"][0]["results"][0]["dataset"]["name"] == "Corridor"
+    assert json.loads((tmp_path / "out/config.json").read_text())["game"] == "Corridor"
     network = torch.jit.load(str(tmp_path / "out/model.pt"))
     assert network(torch.from_numpy(np.zeros((1, 2, 20, 20), dtype=np.uint8))).shape == (1, 2)

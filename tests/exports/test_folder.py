@@ -1,10 +1,14 @@
 """The folder appears when it is whole, and takes the place of nothing but an older export."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from rl_speed.exports.folder import check_folder, new_folder
+from rl_speed.exports.folder import check_folder, new_folder, writing
 from rl_speed.system.errors import UserError
 from rl_speed.training.checkpoint.folders import LIBRARY
 
@@ -47,10 +51,62 @@ def test_half_an_export_leaves_nothing(error, is_there, tmp_path):
         assert (tmp_path / "out/README.md").read_text() == "one"
 
 
-def test_an_export_that_was_killed_between_two_names_comes_back(tmp_path):
+@pytest.mark.parametrize("is_done", [False, True])
+def test_an_interrupt_between_two_names_leaves_the_older_export_or_the_new_one(is_done, tmp_path, monkeypatch):
     fill(tmp_path / "out", "one")
-    (tmp_path / "out").rename(tmp_path / ".out.replaced")
-    (tmp_path / ".out.partial").mkdir()
+    plain, calls = Path.rename, []
+
+    def rename(path, target):
+        calls.append(path)
+        if is_done or len(calls) != 2:
+            plain(path, target)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return Path(target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path / "out", "two")
+    assert (tmp_path / "out/README.md").read_text() == ("two" if is_done else "one")
+    monkeypatch.undo()
+    fill(tmp_path / "out", "three")
+    assert names(tmp_path) == ["out"]
+
+
+def test_folders_above_it_go_where_nothing_was_written(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ValueError), new_folder(tmp_path / "a" / "b" / "c"):
+        raise ValueError
+    assert names(tmp_path / "a") == []
+
+
+def test_two_exports_to_one_folder_leave_each_other_alone(tmp_path):
+    other = tmp_path / f".out.{os.getppid()}.partial"  # of a process that lives
+    other.mkdir()
+    fill(tmp_path / "out", "one")
+    assert names(tmp_path) == [other.name, "out"]
+
+
+def test_what_fails_inside_is_no_matter_of_the_folder(tmp_path):
+    with pytest.raises(OSError, match="no memory"), new_folder(tmp_path / "out"):
+        raise OSError(12, "no memory")
+    with pytest.raises(UserError, match=r"--out .*cannot be written"), new_folder(tmp_path / "out"), writing("out"):
+        raise OSError(28, "No space left on device")
+    assert names(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def dead():
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_an_export_that_was_killed_between_two_names_comes_back(dead, tmp_path):
+    fill(tmp_path / "out", "one")
+    (tmp_path / "out").rename(tmp_path / f".out.{dead}.replaced")
+    (tmp_path / f".out.{dead}.partial").mkdir()
     with pytest.raises(ValueError), new_folder(tmp_path / "out"):
         raise ValueError
     assert (tmp_path / "out/README.md").read_text() == "one"

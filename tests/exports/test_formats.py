@@ -1,7 +1,10 @@
 """Each format against the network itself, computed by the programs that others use."""
 
 import json
+import sys
+import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from rl_speed.exports.agent import TrainedAgent
 from rl_speed.exports.formats import check_format, write_network
 from rl_speed.learner.network import make_network
 from rl_speed.system.errors import UserError
+from tests.command_line import ROOT
 
 SHAPE = {"frame_stack": 2, "image_height": 42, "image_width": 30}
 NETWORKS = {
@@ -30,7 +34,9 @@ def make_agent(**network):
     torch.manual_seed(0)
     module = make_network(config.network, config.envs.observation_shape, 6).eval().requires_grad_(False)
     names = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
-    return TrainedAgent(module, config, "fp32", {"format": 2, "preset": "x", "config": {}}, names, 6)
+    return TrainedAgent(
+        module, config, "fp32", {"format": 2, "preset": "x", "config": {}, "parts": {"own_env": None}}, names, 6
+    )
 
 
 def observations(count):
@@ -81,6 +87,34 @@ def test_safetensors_holds_the_weights(name, tmp_path):
     other = make_network(agent.config.network, agent.config.envs.observation_shape, 6).eval()
     other.load_state_dict(library.load_file(tmp_path / "model.safetensors"))
     assert torch.equal(other(observations(5)), agent.network(observations(5)))
+
+
+def whole_of(path):
+    """The bytes of a file, and of what is packed in it."""
+    if not zipfile.is_zipfile(path):
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return b"\n".join(name.encode() + archive.read(name) for name in archive.namelist())
+
+
+@pytest.mark.parametrize(
+    ("form", "package"),
+    [
+        ("torchscript", "torch"),
+        ("safetensors", "safetensors"),
+        pytest.param("onnx", "onnxscript", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("kind", [{}, {"value": "quantile", "quantiles": 7, "noisy": True}])
+def test_nothing_of_the_users_machine_is_in_the_file(kind, form, package, tmp_path):
+    pytest.importorskip(package)
+    write_network(make_agent(**kind), form, tmp_path)
+    (path,) = tmp_path.iterdir()
+    whole = whole_of(path)
+    script, library = Path(sys.argv[0]).resolve(), Path(torch.__file__).parent
+    for place in (ROOT, Path.home(), script, Path(sys.prefix), library, tmp_path):
+        assert str(place).encode() not in whole, place
+    assert b"return self." not in whole  # no line of the source
 
 
 class Crossroads(torch.nn.Module):

@@ -45,4 +45,5 @@ def test_an_example_is_a_program(form, agent):
     text = example(agent, form)
     compile(text, form, "exec")
     assert 'game="pong"' in text
+    assert "max_num_frames_per_episode=100," in text  # or an agent that does nothing plays for ever
     assert "np.maximum" in text  # the runs of `smoke` see the maximum of two frames

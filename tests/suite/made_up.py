@@ -9,10 +9,15 @@ from rl_speed.config import load_config
 from rl_speed.suite.folder import EPISODES_FILE, FAILURE_FILE, SCORE_FILE, RunKey
 from rl_speed.suite.plan import Asked, SuitePlan, configs_of, make_plan, write_plan
 from rl_speed.suite.record import Episodes, write_episodes
+from rl_speed.suite.schedule import Suite
 
 
 def plan_for(games="pong,breakout", seeds=3, presets=("baseline", "smoke"), **asked):
     return make_plan(None, Asked(games, seeds, None, presets, asked.pop("env_steps", 100_000), **asked))
+
+
+def suite_of(plan: SuitePlan, out: Path) -> Suite:
+    return Suite(plan, configs_of(plan), out)
 
 
 def score(plan: SuitePlan, key: RunKey, mean: float, seconds: float = 100.0):

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import psutil
 import pytest
@@ -35,8 +35,10 @@ BAD_INPUT = [
     (["--out", "s", *NEW, "--set", "update.batch_size=-1"], ["update.batch_size"]),
     (["--out", "s", *NEW, "--env-steps", "10"], ["stop.max_env_steps = 10"]),
     (["--out", "/proc/none", *NEW], ["--out /proc/none", "another folder"]),
-    (["--out", "s", *NEW, "--address", "127.0.0.1:1"], ["127.0.0.1:1"]),
+    (["--out", "s", *NEW, "--address", "127.0.0.1:1"], ["--address 127.0.0.1:1"]),
     (["--out", "s", "--report-only"], ["holds no suite"]),
+    (["--out", "s", "--report-only", *NEW, "--at-once", "2"], ["leave out --games, --preset, --env-steps, --at-once"]),
+    (["--out", "s", "--report-only", "--set", "envs.noop_max=3", "--max-time", "0:01:00"], ["--max-time, --set"]),
 ]
 
 
@@ -79,6 +81,22 @@ def test_the_report_of_an_unfinished_suite_can_be_had_while_it_runs(tmp_path, he
         answer = here("suite", "--out", "s", cwd=tmp_path)
         assert answer.returncode == 2
         assert "in use by another" in answer.stderr
+
+
+def test_what_another_suite_has_added_meanwhile_stays(tmp_path, here, monkeypatch):
+    out = made_up_suite(tmp_path / "s", plan_for("pong", 1, ("smoke",)))
+
+    @contextmanager
+    def locked_late(folder):
+        made_up_suite(out, plan_for("pong,breakout", 1, ("smoke",)))
+        yield
+
+    monkeypatch.setattr("rl_speed.suite.folder.locked", locked_late)
+    monkeypatch.setattr("rl_speed.suite.schedule.carry_out", lambda *_: None)
+    answer = here("suite", "--out", "s", "--games", "qbert", cwd=tmp_path)
+    assert json.loads((out / "suite.json").read_text())["games"] == ["pong", "breakout", "qbert"]
+    assert answer.returncode == 1  # qbert has no score
+    assert "2 finished, 0 failed, 1 missing" in answer.stdout
 
 
 def suite(tmp_path, out="s"):

@@ -79,8 +79,17 @@ def test_probability_of_improvement():
 def test_the_mean_of_a_games_seeds():
     found = estimates.mean_of_seeds([1.0, 2.0, 6.0])
     assert found.value == 3.0
-    assert 1.0 <= found.low < 3.0 < found.high <= 6.0
+    # Of the tables: Student's t with two degrees of freedom is 4.303 at 97.5 %; the deviation is the root of 7.
+    assert found.low == pytest.approx(3.0 - 4.303 * (7 / 3) ** 0.5, abs=0.001)
+    assert found.high == pytest.approx(3.0 + 4.303 * (7 / 3) ** 0.5, abs=0.001)
     assert estimates.mean_of_seeds([4.0]) == estimates.Estimate(4.0)
+    assert estimates.mean_of_seeds([4.0, 4.0]) == estimates.Estimate(4.0, 4.0, 4.0)
+
+
+def test_the_interval_of_few_seeds_holds_the_mean_as_often_as_it_says():
+    draw = np.random.default_rng(3)
+    found = [estimates.mean_of_seeds(draw.normal(size=3)) for _ in range(500)]
+    assert np.mean([one.low < 0.0 < one.high for one in found]) == pytest.approx(0.95, abs=0.03)
 
 
 def test_a_curve_is_the_aggregate_at_each_point():

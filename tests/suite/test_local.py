@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from rl_speed.suite import local
+from rl_speed.system.errors import UserError
 from tests.command_line import HANG_SECONDS
 
 
@@ -41,6 +42,25 @@ def test_it_hears_that_it_has_to_end(start):
     run._process.wait(HANG_SECONDS)
     assert run.status() == 75
     run.kill()  # what is gone is no error
+
+
+def test_what_has_ended_is_not_killed_again(start, monkeypatch):
+    """Its number may be a stranger's by then."""
+    killed = []
+    monkeypatch.setattr(local, "kill_group", killed.append)
+    monkeypatch.setattr(local, "kill_tree", killed.append)
+    run = start("pass")
+    run._process.wait(HANG_SECONDS)
+    for _ in range(3):
+        assert run.status() == 0
+        run.kill()
+    assert killed == [run._process.pid]
+
+
+def test_what_cannot_be_started_is_one_sentence(start, tmp_path):
+    (tmp_path / "run.log").mkdir()
+    with pytest.raises(UserError, match=r"run\.log cannot be started \(.*directory"):
+        start("pass")
 
 
 def test_it_can_be_ended_at_once(start):

@@ -35,6 +35,7 @@ def test_runs_that_need_all_cores_go_one_after_the_other(preset, changes, at_onc
 def test_memory_gpu_and_wall_time_limit_it():
     short = decided("baseline", Room(FOUR, 3 * 10**9, False))
     assert short.at_once == 2  # 0.71 GB of replay and half a GB each
+    assert [short.cores(slot, [0, 1, 2, 3]) for slot in range(2)] == [[0], [1]]  # one core each, though two are left
     assert "3.0 GB are free" in short.reason
     assert decided("baseline", Room(FOUR, 10, False)).at_once == 1
     assert "GPU" in decided("baseline", Room(FOUR, 10**12, True)).reason
@@ -50,6 +51,6 @@ def test_one_preset_that_needs_all_cores_is_enough():
 
 
 def test_slots_share_all_cores_and_each_has_one():
-    slots = [Placement(3, "").cores(slot, [0, 1, 2, 3, 8, 9, 10]) for slot in range(3)]
+    slots = [Placement(3, "", 3).cores(slot, [0, 1, 2, 3, 8, 9, 10]) for slot in range(3)]
     assert slots == [[0, 3, 10], [1, 8], [2, 9]]
-    assert [Placement(5, "").cores(slot, [4, 6]) for slot in range(5)] == [[4], [6], [4], [6], [4]]
+    assert [Placement(5, "", 5).cores(slot, [4, 6]) for slot in range(5)] == [[4], [6], [4], [6], [4]]

@@ -1,5 +1,6 @@
 """A plan is made, added to, and never contradicted."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -42,6 +43,20 @@ def test_games_seeds_and_presets_are_added():
     assert more.seeds == (0, 1, 7)
     assert list(more.presets) == ["smoke", "baseline"]
     assert replace(more, games=plan.games, seeds=plan.seeds, presets=plan.presets) == plan
+
+
+def test_more_seeds_follow_the_first_one_that_the_suite_has():
+    plan = make_plan(None, replace(ASKED, first_seed=10))
+    assert plan.seeds == (10, 11)
+    assert make_plan(plan, Asked(seeds=4)).seeds == (10, 11, 12, 13)
+    assert make_plan(plan, Asked(seeds=1, first_seed=0)).seeds == (0, 10, 11)
+
+
+def test_the_same_changes_in_another_order_are_no_contradiction():
+    plan = make_plan(None, replace(ASKED, overrides=("envs.noop_max=5", "update.learning_rate=1e-4")))
+    assert make_plan(plan, Asked(overrides=("update.learning_rate=0.0001", "envs.noop_max=5"))) == plan
+    with pytest.raises(ConfigError, match="contradicts this suite"):
+        make_plan(plan, Asked(overrides=("envs.noop_max=5",)))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +111,21 @@ def test_a_preset_file_that_has_changed_is_refused(tmp_path):
     other.write_text("extends: smoke\n")
     with pytest.raises(ConfigError, match="rename the file"):
         make_plan(plan, Asked(presets=(str(other),)))
+
+
+def test_a_field_that_a_newer_version_has_is_no_change_as_long_as_it_has_its_default(tmp_path):
+    plan = make_plan(None, replace(ASKED, games="pong"))
+    write_plan(tmp_path, plan, configs_of(plan))
+    content = json.loads((tmp_path / "suite.json").read_text())
+    older = content["configurations"]["smoke/pong"]
+    del older["update"]["adam_epsilon"], older["annealing"]  # as if they had not been known
+    (tmp_path / "suite.json").write_text(json.dumps(content))
+    write_plan(tmp_path, plan, configs_of(plan))
+    path = tmp_path / "smoke.yaml"
+    path.write_text("extends: smoke\nupdate: {adam_epsilon: 1e-5}\n")
+    changed = replace(plan, presets={"smoke": str(path)})
+    with pytest.raises(ConfigError, match=r"update\.adam_epsilon is another"):
+        write_plan(tmp_path, changed, configs_of(changed))
 
 
 def test_a_file_may_not_take_the_name_of_a_preset(tmp_path):

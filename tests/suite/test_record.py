@@ -6,14 +6,15 @@ import pytest
 
 from rl_speed.records import EpisodeEnd
 from rl_speed.suite.record import EpisodeRecord, Episodes, read_episodes, write_episodes
-from rl_speed.training.callbacks.episodes import EpisodeCounter
+from rl_speed.training.callbacks.episodes import EpisodeCounter, GamesRestarted
 
 
 class Counter(EpisodeCounter):
     """Counts what a test says."""
 
     def __init__(self):
-        self.statistics = SimpleNamespace(episodes=0)
+        self.statistics = SimpleNamespace(episodes=0, restart_games=lambda: None)
+        self.exchanged = []
         self.newest = []
         self.seconds = 0.0
 
@@ -21,6 +22,9 @@ class Counter(EpisodeCounter):
         self.newest = [EpisodeEnd(0, value, 5, env_steps) for value, env_steps in games]
         self.statistics.episodes += len(games)
         self.seconds += 1.0
+
+    def on_train_batch_end(self, trainer):
+        self.end(*self.exchanged)
 
     def place(self):
         return {"env_steps": 99, "seconds": self.seconds}
@@ -63,10 +67,23 @@ def test_a_resumed_run_goes_on_from_the_checkpoint(counter):
     assert again.episodes.returns == [1.0, 2.0]
 
 
+def test_games_that_ended_before_a_resumed_run_began_its_games_anew_are_kept(counter):
+    record = record_of(counter)
+    counter.end((1.0, 10))
+    again = record_of(counter)
+    again.load_state_dict(record.state_dict())
+    counter.exchanged = [(2.0, 20), (3.0, 30)]  # what the checkpoint held
+    GamesRestarted(SimpleNamespace(exchange=lambda: None), counter).on_train_start(None, None)
+    again.on_train_start(None, None)
+    counter.end((4.0, 40))
+    again.on_train_batch_end(None)
+    assert again.episodes.returns == [1.0, 2.0, 3.0, 4.0]
+
+
 def test_games_that_were_counted_elsewhere_do_not_make_others_count_twice(counter):
     record = record_of(counter)
     counter.end((1.0, 10))
-    counter.newest = []  # where the games of a resumed run were started anew
+    counter.newest = []
     counter.end((2.0, 20), (3.0, 30))
     record.state_dict()
     record.on_train_batch_end(None)

@@ -16,7 +16,7 @@ FAILED = RunKey(1, "pong", "smoke")
 
 def written(out, width=80):
     stream = io.StringIO()
-    page = write_report(out, Console(file=stream, width=width, color_system=None))
+    page, _ = write_report(out, Console(file=stream, width=width, color_system=None))
     return stream.getvalue(), page.read_text()
 
 
@@ -30,7 +30,7 @@ def test_a_partly_failed_suite_is_reported_whole(tmp_path):
         assert part in text
         assert part in words
     assert "it &lt;broke&gt;" in words
-    assert "seed(s) 1; the aggregates are without" in words
+    assert "1 run(s) failed, with seed(s) 1" in words
     assert max(len(line) for line in text.splitlines()) <= 80
     assert re.findall(r'<[a-z]+\b[^<>]*\ssrc="http[^"]*', page) == []
     assert page.count('class="plotly-graph-div"') == 4

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from rl_speed.suite import run
-from rl_speed.suite.plan import Asked, make_plan
+from rl_speed.suite.plan import Asked, configs_of, make_plan
 from rl_speed.suite.schedule import spec_of
-from rl_speed.training.checkpoint.reading import read_model
+from rl_speed.system.errors import UserError
+from rl_speed.training.checkpoint.reading import FORMAT, read_model
 from tests.command_line import ENDLESS
 
 SOME = ("checkpoint.every_seconds=0.1", "envs.max_episode_frames=400", "envs.backend=classic")
@@ -26,7 +27,8 @@ def spec(tmp_path):
         plan = make_plan(
             None, Asked("breakout", 1, 3, (str(tmp_path / "tiny.yaml"),), episodes=2, overrides=SOME, **limits)
         )
-        made = {**spec_of(plan, plan.runs()[0], tmp_path / name), "started": time.monotonic()}
+        (key,), (config,) = plan.runs(), configs_of(plan).values()
+        made = {**spec_of(plan, key, tmp_path / name, config), "started": time.monotonic()}
         (tmp_path / name / "tiny" / "breakout" / "seed_3").mkdir(parents=True, exist_ok=True)
         return made, tmp_path / name / "tiny" / "breakout" / "seed_3"
 
@@ -109,14 +111,97 @@ def test_a_run_that_is_trained_is_only_judged(spec, monkeypatch):
     assert whole(made, folder)["training"]["stop_reason"] == "max_env_steps"
 
 
-@pytest.mark.slow
-def test_a_broken_checkpoint_is_passed_over_and_nothing_is_left_of_a_run_without_one(spec):
+def checkpoint_in(folder, gradient_steps, env_steps=100, version="version_0", broken=False):
+    """A checkpoint that nobody has trained; of the run it holds what a suite looks at."""
+    path = folder / version / "checkpoints" / f"gradient_steps={gradient_steps:09d}"
+    path.mkdir(parents=True)
+    content = {
+        "global_step": gradient_steps,
+        "rl_speed": {"format": FORMAT, "plan": {}, "config": {}},
+        "callbacks": {
+            "EpisodeStatistics": {"episodes": 2, "recent": [1.0, 2.0]},
+            "EpisodeRecord": {
+                "now": {"env_steps": env_steps, "seconds": 3.0}, "seconds": [], "env_steps": [], "returns": [],
+            },
+        },
+    }  # fmt: skip
+    torch.save(content, path / "model.ckpt")
+    torch.save({"format": FORMAT}, path / "experience_rank0.pt")
+    if broken:
+        (path / "model.ckpt").write_bytes(b"x")
+    return path
+
+
+def test_a_broken_checkpoint_is_passed_over(tmp_path):
+    older = checkpoint_in(tmp_path, 10)
+    checkpoint_in(tmp_path, 20, broken=True)
+    assert run._usable(tmp_path) == older
+
+
+def test_checkpoints_of_which_none_can_be_read_are_left_alone(tmp_path):
+    """The disk may answer again tomorrow."""
+    checkpoint = checkpoint_in(tmp_path, 10)
+    (checkpoint / "experience_rank0.pt").unlink()
+    broken = checkpoint_in(tmp_path, 20, broken=True)
+    with pytest.raises(UserError, match=r"none of the run's 2 checkpoints .* remove .* from the start") as caught:
+        run._usable(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert run.checkpoints_of(tmp_path) == [broken, checkpoint]
+
+
+def test_what_was_begun_and_left_no_checkpoint_is_cleared_away(tmp_path):
+    for name in ("version_0", "version_1/checkpoints", "version_2/checkpoints/.gradient_steps=000000010.partial"):
+        (tmp_path / name).mkdir(parents=True)
+    kept = tmp_path / "version_3" / "checkpoints" / ".gradient_steps=000000010.replaced"
+    kept.mkdir(parents=True)
+    assert run._usable(tmp_path) is None
+    assert list(tmp_path.iterdir()) == [tmp_path / "version_3"]
+    assert kept.is_dir()
+
+
+def test_a_finished_training_whose_last_checkpoint_is_broken_goes_on_from_an_older_one(tmp_path):
+    older, last = checkpoint_in(tmp_path, 10), checkpoint_in(tmp_path, 20)
+    (tmp_path / "version_0" / "result.json").write_text('{"stop_reason": "max_env_steps", "gradient_steps": 20}')
+    assert run._trained(tmp_path, 900) == last
+    (last / "model.ckpt").write_bytes(b"x")
+    assert run._trained(tmp_path, 900) is None
+    assert run._usable(tmp_path) == older
+
+
+@pytest.mark.parametrize("was_interrupted", [True, False])
+def test_a_run_that_has_reached_its_limit_is_not_trained_further(tmp_path, was_interrupted):
+    checkpoint = checkpoint_in(tmp_path, 20, env_steps=900)
+    if was_interrupted:  # in the very batch
+        (tmp_path / "version_0" / "result.json").write_text('{"stop_reason": "interrupted", "gradient_steps": 20}')
+    assert run._trained(tmp_path, 901) is None
+    assert run._trained(tmp_path, None) is None
+    assert run._trained(tmp_path, 900) == checkpoint
+    result = run._result(checkpoint)
+    assert result["stop_reason"] == "max_env_steps"
+    assert (result["env_steps"], result["gradient_steps"], result["avg_reward"]) == (900, 20, 1.5)
+    assert run._trained(tmp_path, None) == checkpoint  # as it says itself from then on
+
+
+def test_replays_are_gone_before_the_score_is_there(tmp_path, monkeypatch):
+    """Nobody looks at a run with a score again."""
+    checkpoint_in(tmp_path, 10)
+    checkpoint_in(tmp_path, 15).rename(tmp_path / "version_0" / "checkpoints" / "gradient_steps=000000015.set_aside")
+    last = checkpoint_in(tmp_path, 20, env_steps=900)
+    assert run._trained(tmp_path, 900) == last
+    monkeypatch.setattr(run, "write_whole", lambda path, content: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run._write_score({"preset": "smoke", "game": "pong", "seed": 0}, tmp_path, last, {})
+    assert [path.name for path in last.parent.iterdir()] == [last.name]
+    assert [path.name for path in last.iterdir()] == ["model.ckpt"]
+    assert run._trained(tmp_path, 900) == last  # it is judged again, and no more
+
+
+def test_a_preset_that_is_edited_meanwhile_changes_nothing(spec, tmp_path):
     made, folder = spec()
-    assert interrupted(made, folder) is False
-    for checkpoint in run.checkpoints_of(folder):
-        (checkpoint / "model.ckpt").write_bytes(b"x")
-    assert whole(made, folder)["training"]["env_steps"] >= 900
-    assert len(list(folder.glob("version_*"))) == 1
+    (tmp_path / "tiny.yaml").write_text("extends: smoke\n")
+    config = run._from_start(json.loads(json.dumps(made)), folder).config
+    assert (config.network.hidden, config.envs.game, config.seed) == (8, "breakout", 3)
+    assert config.logging.directory == str(folder)
 
 
 @pytest.mark.slow

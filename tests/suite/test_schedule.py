@@ -1,14 +1,18 @@
 """Runs are started, seen to end, and asked to end, whatever they are."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from rl_speed.suite import schedule
-from rl_speed.suite.child import INTERRUPTED
+from rl_speed.suite.child import INTERRUPTED, LOST
 from rl_speed.suite.folder import RunKey
-from rl_speed.suite.schedule import Runner, carry_out, spec_of
-from tests.suite.made_up import made_up_suite, plan_for, write_failure, write_score
+from rl_speed.suite.schedule import Runner, carry_out, make_runner, spec_of
+from rl_speed.system.cores import Cores
+from rl_speed.system.errors import UserError
+from tests.suite.made_up import made_up_suite, plan_for, suite_of, write_failure, write_score
 
 
 class Run:
@@ -34,10 +38,10 @@ class Run:
 def suite(tmp_path, monkeypatch):
     monkeypatch.setattr(schedule, "LOOK_SECONDS", 0.0)
     plan = plan_for("pong,breakout", 2, ("smoke",))
-    return plan, made_up_suite(tmp_path / "s", plan, leave_out=plan.runs())
+    return suite_of(plan, made_up_suite(tmp_path / "s", plan, leave_out=plan.runs()))
 
 
-def runner(plan, out, ends, started, at_once=2):
+def runner(suite, ends, started, at_once=2):
     """Each run ends as `ends` says for it, by default with a score."""
 
     def start(spec, slot):
@@ -47,7 +51,7 @@ def runner(plan, out, ends, started, at_once=2):
         def end():
             if key in ends:
                 return ends[key](key)
-            write_score(out, plan, key, 1.0)
+            write_score(suite.out, suite.plan, key, 1.0)
             return 0
 
         return Run(2, end)
@@ -56,53 +60,62 @@ def runner(plan, out, ends, started, at_once=2):
 
 
 def test_all_runs_are_done_once_and_in_order(suite):
-    plan, out = suite
     started, lines = [], []
-    assert carry_out(plan, out, runner(plan, out, {}, started), lines.append) is False
-    assert [key for key, _ in started] == plan.runs()
+    carry_out(suite, runner(suite, {}, started), lines.append)
+    assert [key for key, _ in started] == suite.plan.runs()
     assert {slot for _, slot in started} == {0, 1}
     assert lines[0] == "4 runs: 0 finished, 4 to do"
     assert "[4/4]" in lines[-1]
     assert "mean 1.00 over 2 games" in lines[-1]
     again = []
-    assert carry_out(plan, out, runner(plan, out, {}, again), lines.append) is False
+    carry_out(suite, runner(suite, {}, again), lines.append)
     assert again == []
 
 
 def test_a_failure_does_not_end_the_others_and_is_tried_again(suite):
-    plan, out = suite
-    first, second, third, _ = plan.runs()
+    first, second, third, last = suite.plan.runs()
 
     def diverge(key):
-        write_failure(out, key, "the run has diverged")
+        write_failure(suite.out, key, "the run has diverged")
         return 1
 
-    ends = {first: diverge, second: lambda key: -9, third: lambda key: INTERRUPTED}
+    ends = {
+        first: diverge, second: lambda key: -9, third: lambda key: INTERRUPTED, last: lambda key: LOST,
+    }  # fmt: skip
     started, lines = [], []
-    assert carry_out(plan, out, runner(plan, out, ends, started), lines.append) is True
+    carry_out(suite, runner(suite, ends, started), lines.append)
     assert len(started) == 4
     text = "\n".join(lines)
     assert "pong, seed 0: failed: the run has diverged" in text
     assert "was killed by signal 9" in text
     assert "was interrupted and saved" in text
-    assert json.loads((second.folder(out) / "failure.json").read_text())["error"].endswith("run.log")
+    assert "was lost with its node" in text
+    assert json.loads((second.folder(suite.out) / "failure.json").read_text())["error"].endswith("run.log")
     again = []
-    assert carry_out(plan, out, runner(plan, out, {}, again), lines.append) is False
-    assert sorted(key for key, _ in again) == sorted([first, second, third])
+    carry_out(suite, runner(suite, {}, again), lines.append)
+    assert [key for key, _ in again] == suite.plan.runs()
 
 
 def test_an_old_failure_is_not_taken_for_a_new_one(suite):
-    plan, out = suite
-    first = plan.runs()[0]
-    write_failure(out, first, "of last time")
+    first = suite.plan.runs()[0]
+    write_failure(suite.out, first, "of last time")
     lines = []
-    carry_out(plan, out, runner(plan, out, {first: lambda key: 3}, []), lines.append)
+    carry_out(suite, runner(suite, {first: lambda key: 3}, []), lines.append)
     assert "ended with exit status 3" in "\n".join(lines)
     assert "of last time" not in "\n".join(lines)
 
 
+def test_a_score_that_cannot_be_used_is_made_anew(suite):
+    carry_out(suite, runner(suite, {}, []), lambda text: None)
+    first, second, *_ = suite.plan.runs()
+    (first.folder(suite.out) / "score.json").write_text("{")
+    (second.folder(suite.out) / "score.json").write_text('{"evaluation": {}}')
+    again = []
+    carry_out(suite, runner(suite, {}, again), lambda text: None)
+    assert [key for key, _ in again] == [first, second]
+
+
 def test_an_interrupt_asks_all_runs_in_work_to_end(suite):
-    plan, out = suite
     runs = []
 
     def interrupted():
@@ -114,15 +127,50 @@ def test_an_interrupt_asks_all_runs_in_work_to_end(suite):
 
     runs_before = Runner(2, "", start)
     with pytest.raises(KeyboardInterrupt):
-        carry_out(plan, out, runs_before, lambda text: None)
+        carry_out(suite, runs_before, lambda text: None)
     assert len(runs) == 2
     assert runs[0].was_asked
     assert runs[0].was_killed
 
 
-def test_a_spec_travels_as_json(suite):
-    plan, out = suite
-    key = plan.runs()[0]
-    spec = json.loads(json.dumps(spec_of(plan, key, out)))
-    assert spec["folder"] == str(out / "smoke" / "pong" / "seed_0")
-    assert spec["changes"][-1]["envs.game"] == "pong"
+def test_a_full_disk_is_one_sentence_before_runs_fill_it(suite, monkeypatch):
+    config = suite.config(suite.plan.runs()[0])
+    replay = config.model_copy(update={"replay": config.replay.model_copy(update={"capacity_env_steps": 4_000_000})})
+    large = replace(suite, configs=dict.fromkeys(suite.configs, replay))
+    monkeypatch.setattr(schedule.shutil, "disk_usage", lambda path: SimpleNamespace(free=30 * 10**9))
+    started = []
+    with pytest.raises(UserError, match=r"42\.\d GB for their replays .*30\.0 GB are free; make room"):
+        carry_out(large, runner(large, {}, started), lambda text: None)
+    assert len(started) == 1  # there is room for one, but not for two side by side
+
+
+def test_what_a_run_may_take_to_save_itself_follows_from_what_there_is_to_save(suite):
+    config = suite.config(suite.plan.runs()[0])
+    large = config.model_copy(update={"replay": config.replay.model_copy(update={"capacity_env_steps": 4_000_000})})
+    with make_runner(suite.plan, {("smoke", "pong"): large}, 4, None) as made:
+        assert made.patience_seconds == pytest.approx(4 * 7.13e9 / 50e6, rel=0.01)
+        assert "GB of the disk" in made.description
+    with make_runner(suite.plan, suite.configs, 4, None) as made:
+        assert made.patience_seconds == 60.0
+
+
+def test_runs_are_told_of_a_quotas_cores_and_no_others(suite, monkeypatch):
+    specs = []
+    monkeypatch.setattr(schedule, "LocalRun", specs.append)
+    monkeypatch.setattr(schedule, "usable_cores", lambda: Cores(2, 2, "2 by the container's quota"))
+    monkeypatch.setattr(schedule.os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    monkeypatch.setattr(schedule.os, "sched_setaffinity", None, raising=False)
+    with make_runner(suite.plan, suite.configs, 2, None) as made:
+        for slot in range(2):
+            made.start({}, slot)
+    assert [spec["cores"] for spec in specs] == [[0], [1]]
+
+
+def test_a_spec_travels_as_json_with_the_configuration_as_it_was_read_once(suite):
+    key = suite.plan.runs()[2]
+    spec = json.loads(json.dumps(spec_of(suite.plan, key, suite.out, suite.config(key))))
+    assert spec["folder"] == str(key.folder(suite.out))
+    assert spec["config"]["envs"]["game"] == key.game
+    assert spec["config"]["seed"] == key.seed == 1
+    assert spec["config"]["stop"]["max_env_steps"] == 100_000
+    assert "source" not in spec

@@ -41,6 +41,6 @@ def test_a_broken_file_is_a_failure_that_says_so(tmp_path):
     (second.folder(out) / "failure.json").write_text("[]")
     (second.folder(out) / "episodes.csv").write_text("seconds,env_steps,return\n1,x,2\n")
     scores = read_scores(out, plan)
-    assert "remove it to have the run done again" in scores.failed[first]
+    assert "start the suite again" in scores.failed[first]
     assert "cannot be read" in scores.failed[second]
     assert read_games(out, [first, second]).keys() == {first}

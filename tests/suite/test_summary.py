@@ -6,7 +6,7 @@ from rl_speed.suite.folder import RunKey
 from rl_speed.suite.reference import human_normalised
 from rl_speed.suite.scores import read_scores
 from rl_speed.suite.summary import summarise
-from tests.suite.made_up import made_up_suite, plan_for
+from tests.suite.made_up import made_up_suite, plan_for, write_failure
 
 
 def summary_of(tmp_path, plan, **options):
@@ -14,15 +14,15 @@ def summary_of(tmp_path, plan, **options):
 
 
 def test_two_presets_are_compared(tmp_path):
-    plan = plan_for("pong,breakout", 3)
+    plan = plan_for("pong,breakout", 5)
     summary = summary_of(tmp_path, plan, mean=lambda key: key.seed + (5.0 if key.preset == "smoke" else 0.0))
     assert list(summary.aggregates) == ["baseline", "smoke"]
     assert summary.notes == []
     (two,) = summary.improvements
     assert (two.first, two.second, two.estimate.value) == ("baseline", "smoke", 0.0)
     row = next(row for row in summary.games if (row.preset, row.game) == ("smoke", "pong"))
-    assert (row.seeds, row.raw.value) == (3, 6.0)
-    assert row.normalised.value == pytest.approx(human_normalised("pong", 6.0))
+    assert (row.seeds, row.raw.value) == (5, 7.0)
+    assert row.normalised.value == pytest.approx(human_normalised("pong", 7.0))
     assert row.normalised.low == pytest.approx(human_normalised("pong", row.raw.low))
 
 
@@ -30,7 +30,8 @@ def test_two_presets_are_compared(tmp_path):
     ("games", "seeds", "lost", "part"),
     [
         ("pong,breakout", 1, [], "one whole seed"),
-        ("pong,breakout", 2, [], "2 whole seeds; intervals of so few are rough"),
+        ("pong,breakout", 2, [], "2 whole seeds; bootstrap intervals of so few are rough"),
+        ("pong,breakout", 4, [], "4 whole seeds; bootstrap intervals of so few are rough"),
         ("pong", 3, [], "One game with a reference, pong"),
         ("pong,breakout,adventure", 3, [], "no published reference for adventure"),
         ("pong,breakout", 4, [RunKey(3, "pong", "smoke")], "seed(s) 3; the aggregates are without"),
@@ -48,3 +49,15 @@ def test_games_without_a_reference_have_raw_scores_only(tmp_path):
     assert summary.games[0].raw.value == 11.0
     assert summary.games[0].normalised is None
     assert len(summary.notes) == 1
+
+
+@pytest.mark.parametrize("game", ["pong", "adventure"])
+def test_a_preset_whose_runs_fail_is_said_to_be_shown_too_well(tmp_path, game):
+    plan = plan_for(f"breakout,{game}", 6, ("smoke",))
+    failed, waits = RunKey(1, game, "smoke"), RunKey(5, "breakout", "smoke")
+    out = made_up_suite(tmp_path / "s", plan, leave_out=[failed, waits])
+    write_failure(out, failed, "the run has diverged")
+    notes = summarise(read_scores(out, plan)).notes
+    (flatters,) = [note for note in notes if "too well" in note]
+    assert "1 run(s) failed, with seed(s) 1." in flatters
+    assert any("not all games are finished yet with seed(s) 5; the aggregates are without" in note for note in notes)

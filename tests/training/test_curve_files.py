@@ -3,7 +3,9 @@
 import csv
 from pathlib import Path
 
-from rl_speed.training.curve_files import CsvTracker, cut_rows, read_rows
+import pytest
+
+from rl_speed.training.curve_files import CsvTracker, CurveFileError, cut_rows, read_rows
 
 
 def draw(folder, episodes):
@@ -42,16 +44,48 @@ def test_a_run_that_was_killed_goes_on_in_the_same_files(tmp_path):
     draw(tmp_path, [1, 2, 3])
     path = tmp_path / "curves_by_episode.csv"
     path.write_text(path.read_text()[:-4])  # half of the third row
-    cut_rows(tmp_path, episodes=3, env_steps=200)
+    cut_rows(tmp_path, episodes=3, env_steps=200, gradient_steps=0)
     draw(tmp_path, [3])
     assert [row["episode"] for row in read(tmp_path, "episode")] == ["1", "2", "3"]
     assert [row["env_steps"] for row in read(tmp_path, "env_steps")] == ["100", "200", "300"]
 
 
 def test_nothing_to_cut(tmp_path):
-    cut_rows(tmp_path, 1, 1)
+    cut_rows(tmp_path, 1, 1, 1)
     assert list(tmp_path.iterdir()) == []
-    assert read_rows(tmp_path / "none.csv") == []
+    assert read_rows(tmp_path / "none.csv", "episode") == []
+
+
+def test_a_mark_that_an_editor_puts_in_front_is_no_harm(tmp_path):
+    draw(tmp_path, [1, 2])
+    path = tmp_path / "curves_by_episode.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    cut_rows(tmp_path, 1, 200, 0)
+    draw(tmp_path, [2])
+    assert [row["episode"] for row in read(tmp_path, "episode")] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"episode,reward\n\x001,2.0\n",
+        b"episode,reward\n1,\xff\n",
+        b"reward\n1.0\n",
+        b"episode,reward\n1.0,2.0\n",
+        b"a,b\n\n1\n",
+    ],
+)
+def test_a_file_that_somebody_changed_is_one_sentence_and_stays_as_it_is(content, tmp_path):
+    path, said = tmp_path / "curves_by_episode.csv", []
+    path.write_bytes(content)
+    with pytest.raises(CurveFileError, match=r"curves_by_episode.csv was changed and holds no curves by episode now"):
+        cut_rows(tmp_path, 1, 1, 1)
+    tracker = CsvTracker(tmp_path, said.append)
+    tracker.write({"reward": 1.0}, 2)
+    tracker.write({"reward": 1.0}, 3)
+    (sentence,) = said
+    assert "put it right or move it away" in sentence
+    assert path.read_bytes() == content
 
 
 def test_a_full_disk_costs_the_curves_and_not_the_run(tmp_path, monkeypatch):
@@ -71,5 +105,9 @@ def test_a_full_disk_costs_the_curves_and_not_the_run(tmp_path, monkeypatch):
 
 
 def test_what_a_callback_of_the_users_logs_is_kept(tmp_path):
-    CsvTracker(tmp_path, print).log_metrics({"mine": 1.0}, step=7)
-    assert read(tmp_path, "step") == [{"step": "7", "mine": "1.0"}]
+    tracker = CsvTracker(tmp_path, print)
+    tracker.log_metrics({"mine": 1.0}, step=7)
+    tracker.log_metrics({"mine": 2.0}, step=8)
+    assert read(tmp_path, "step") == [{"step": "7", "mine": "1.0"}, {"step": "8", "mine": "2.0"}]
+    cut_rows(tmp_path, 0, 0, gradient_steps=7)
+    assert [row["step"] for row in read(tmp_path, "step")] == ["7"]

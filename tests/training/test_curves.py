@@ -24,7 +24,7 @@ def read(folder, tag):
 
 def test_points_beyond_the_checkpoint_are_cut_on_both_axes(tmp_path):
     write(tmp_path, range(1, 9), range(100, 900, 100))
-    cut_curves(tmp_path, episodes=5, env_steps=600)
+    cut_curves(tmp_path, episodes=5, env_steps=600, gradient_steps=0)
     assert read(tmp_path, "reward") == [1, 2, 3, 4, 5]
     assert read(tmp_path, "loss") == [100, 200, 300, 400, 500, 600]
     write(tmp_path, range(6, 8), [700])
@@ -37,7 +37,7 @@ def test_half_a_record_that_a_kill_has_left_is_cut(tmp_path):
     (path,) = tmp_path.glob("events*")
     whole = path.read_bytes()
     path.write_bytes(whole[:-5])
-    cut_curves(tmp_path, episodes=3, env_steps=100)
+    cut_curves(tmp_path, episodes=3, env_steps=100, gradient_steps=0)
     assert path.stat().st_size < len(whole) - 5
     assert read(tmp_path, "reward") == [1, 2, 3]
 
@@ -46,6 +46,6 @@ def test_curves_with_nothing_to_cut_are_left_alone(tmp_path):
     write(tmp_path, range(1, 4), [100])
     (path,) = tmp_path.glob("events*")
     before = path.stat()
-    cut_curves(tmp_path, episodes=3, env_steps=100)
+    cut_curves(tmp_path, episodes=3, env_steps=100, gradient_steps=0)
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
     assert [item.name for item in tmp_path.iterdir()] == [path.name]

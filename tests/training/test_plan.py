@@ -9,10 +9,11 @@ from rl_speed.experience.parts import Parts
 from rl_speed.learner.network import make_network
 from rl_speed.system import compiler, cores
 from rl_speed.system.errors import ConfigError, UserError
-from rl_speed.training import decisions
+from rl_speed.training import decisions, trackers
 from rl_speed.training import plan as module
 from rl_speed.training.plan import decided_fields, default_preset, make_plan
 from rl_speed.training.probe import Probe, Variant
+from rl_speed.training.ranks.place import Place
 from rl_speed.training.threads import Threads
 
 
@@ -57,6 +58,14 @@ def test_what_is_open_is_measured_and_what_is_set_is_not(probed):
     settled = ["update.precision=bf16", "update.shards=1", "network.fused=false", "envs.backend=ale_vector"]
     assert make_plan(load_config("fast_cpu", settled)).config.update.uses_bf16
     assert len(probed) == 1
+
+
+def test_only_the_rank_that_draws_curves_needs_their_package(probed, monkeypatch):
+    monkeypatch.setattr(trackers, "NEEDED", {"wandb": ("no_such_package",)})
+    config = load_config("baseline", ["logging.kind=wandb"])
+    with pytest.raises(ConfigError, match=r"logging.kind = wandb needs no_such_package"):
+        make_plan(config)
+    assert make_plan(config, place=Place(1, 2, 1, 2)).asked == config
 
 
 def test_what_is_set_stays_beside_what_is_measured(probed):

@@ -5,6 +5,7 @@ import sqlite3
 import struct
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +29,7 @@ def draw(kind, folder, episodes, said, settings=SETTINGS):
         logger.write({"loss": 1.0 / episode, "time_share/act": 0.25}, 100 * episode)
     logger.save()
     logger.finalize("success")
+    logger.end()
     return logger
 
 
@@ -63,9 +65,136 @@ def test_a_tracker_that_cannot_be_opened_costs_the_curves_and_not_the_run(kind, 
     logger = make_logger(LoggingConfig(kind=kind), tmp_path, said.append)
     if logger is not None:  # Trackio begins with the first word to it
         logger.note(SETTINGS)
+        assert getattr(logger, "experiment", None) is None  # as Lightning asks, before it trains
         logger.write({"loss": 1.0}, 1)
+        logger.log_metrics({"mine": 1.0}, 1)
         logger.finalize("success")
+        logger.end()
     assert said == [f"the curves in {kind} cannot be written any more (no route to host); the run goes on"]
+
+
+class Dead:
+    """Whatever is asked of it, its server does not answer."""
+
+    url, offline, id = "https://example.org/run", False, "abc"
+
+    def __getattr__(self, name):
+        def ask(*_, **__):
+            raise ConnectionError("no answer from https://me:key@example.org/x")
+
+        return ask
+
+
+def opened(kind, said):
+    """A tracker whose server was there when it began, and is there no more."""
+    maker = {"wandb": trackers.WandbTracker, "mlflow": trackers.MlflowTracker, "trackio": trackers.TrackioTracker}[kind]
+    tracker = maker.__new__(maker)
+    given = {
+        "wandb": {"_experiment": Dead(), "_wandb_init": {}, "_prefix": "", "_checkpoint_callbacks": {}},
+        "mlflow": {
+            "_initialized": True, "_mlflow_client": Dead(), "_run_id": "abc", "_waiting": [], "_next_write": 0.0,
+            "_prefix": "", "_log_batch_kwargs": {}, "_checkpoint_callback": None, "_is_new": True,
+        },
+        "trackio": {"_run": Dead()},
+    }[kind]  # fmt: skip
+    for name, value in {"_notify": said.append, **given}.items():
+        setattr(tracker, name, value)
+    return tracker
+
+
+def END(tracker):  # noqa: N802
+    tracker.end()
+
+
+@pytest.mark.parametrize("kind", ["wandb", "mlflow", "trackio"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda tracker: tracker.write({"loss": 1.0}, 1),
+        lambda tracker: tracker.log_metrics({"mine": 1.0}, 1),
+        END,
+    ],
+    ids=["write", "log_metrics", "end"],
+)
+def test_a_server_that_has_gone_costs_the_curves_and_not_the_run(ask, kind):
+    pytest.importorskip(kind)
+    said = []
+    tracker = opened(kind, said)
+    ask(tracker)
+    tracker.write({"loss": 1.0}, 2)
+    tracker.finalize("success")
+    tracker.end()
+    (sentence,) = said
+    assert "no answer from https://example.org/x" in sentence
+    assert ("may lack their last points" if ask is END else "cannot be written any more") in sentence
+    assert "key" not in sentence
+
+
+@pytest.mark.parametrize("kind", ["wandb", "mlflow", "trackio"])
+def test_what_may_wait_for_a_server_ends_last_and_once(kind, monkeypatch):
+    pytest.importorskip(kind)
+    ended = []
+    tracker = opened(kind, [])
+    monkeypatch.setattr(tracker, "_end", ended.append)
+    tracker.finalize("failed")
+    tracker.finalize("success")
+    assert ended == []
+    tracker.end()
+    tracker.end()
+    assert ended == ["failed"]
+
+
+def test_wandb_is_not_waited_for_for_ever(tmp_path, monkeypatch):
+    asked = {}
+
+    class Settings:
+        mode = "offline"
+
+        def __init__(self, **settings):
+            asked.update(settings)
+
+    def stop(**_):
+        raise ConnectionError
+
+    fake = SimpleNamespace(Settings=Settings, setup=lambda: SimpleNamespace(settings=Settings()), init=stop)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    assert make_logger(LoggingConfig(kind="wandb"), tmp_path, [].append) is None
+    assert 0 < asked["finish_timeout"] <= trackers.FINISH_SECONDS
+    assert asked["finish_timeout_raises"] is True
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e6])
+def test_mlflow_is_asked_once_in_a_while_and_gets_every_point(seconds, monkeypatch):
+    pytest.importorskip("mlflow")
+    monkeypatch.setattr(trackers, "WRITE_SECONDS", seconds)
+    calls = []
+    tracker = opened("mlflow", [])
+    tracker._mlflow_client = SimpleNamespace(
+        log_batch=lambda run_id, metrics: calls.append([(m.key, m.step, m.value) for m in metrics]),
+        get_run=lambda run: run,
+        set_terminated=lambda *_: calls.append("terminated"),
+    )
+    points = [("loss", step, 1.0 / step) for step in range(1, 1501)]
+    for tag, step, value in points:
+        tracker.write({tag: value}, step)
+    tracker.finalize("success")
+    tracker.end()
+    assert calls.pop() == "terminated"
+    assert [point for call in calls for point in call] == points
+    assert [len(call) for call in calls] == ([1] * 1500 if seconds == 0 else [1, 1000, 499])
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("http://me:key@host:5000/a?token=key#key", "http://host:5000/a"),
+        ("https://host", "https://host"),
+        ("postgresql://me:k@y@host/store?password=key", "postgresql://host/store"),
+        ("sqlite:////tmp/a b.db", "sqlite:////tmp/a b.db"),
+    ],
+)
+def test_an_address_is_told_without_keys(address, public):
+    assert trackers._public_address(address) == public
 
 
 @pytest.fixture
@@ -173,6 +302,26 @@ def test_mlflow_keeps_each_tag_on_its_axis_and_goes_on_with_the_same_run(tmp_pat
 
 
 @pytest.mark.slow
+def test_mlflow_in_another_store_begins_a_new_run_and_says_so(tmp_path, monkeypatch):
+    pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder, said = tmp_path / "version_0", []
+    draw("mlflow", folder, [1], said)
+    assert said == [f"curves: mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db"]
+    before = json.loads((folder / "tracker.json").read_text())["run"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    draw("mlflow", folder, [2], said)
+    after = json.loads((folder / "tracker.json").read_text())
+    assert after["run"] != before
+    assert said[1:] == [
+        f"curves: sqlite:///{tmp_path}/other.db does not hold this run's earlier ones, which are at "
+        f"sqlite:///{tmp_path}/mlflow.db; a new run begins there",
+        f"curves: sqlite:///{tmp_path}/other.db",
+    ]
+
+
+@pytest.mark.slow
 def test_mlflow_with_a_server_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
     pytest.importorskip("mlflow")
     pytest.importorskip("sqlalchemy")
@@ -186,7 +335,7 @@ def test_mlflow_with_a_server_that_is_not_there_is_one_sentence(tmp_path, monkey
 @pytest.mark.slow
 def test_trackio_keeps_the_axes_beside_the_points_and_goes_on_with_the_same_run(tmp_path, monkeypatch, capfd):
     trackio = pytest.importorskip("trackio")
-    from trackio import sqlite_storage, utils
+    from trackio import context_vars, sqlite_storage, utils
 
     for module in (sqlite_storage, utils, trackio):
         if hasattr(module, "TRACKIO_DIR"):
@@ -194,6 +343,7 @@ def test_trackio_keeps_the_axes_beside_the_points_and_goes_on_with_the_same_run(
     folder, said = tmp_path / "version_0", []
     draw("trackio", folder, [1, 2], said)
     draw("trackio", folder, [3], said)
+    assert context_vars.current_run.get() is None  # which another run of the caller's may be
     assert capfd.readouterr().out == ""
     with sqlite3.connect(tmp_path / "trackio" / "rl_speed.db") as store:
         found = store.execute("select run_name, metrics from metrics order by id").fetchall()

@@ -26,7 +26,7 @@ def page(content: dict[str, Any]) -> str:
     parts += ["<h2>Plots</h2>", *drawn] if drawn else []
     if content["details"]:
         parts.append("<h2>Details</h2>" + list_html(content["details"], "details"))
-    parts += [table_html(table, "words") for table in (*time_tables(content), *expectation_tables(content))]
+    parts += [table_html(table) for table in (*time_tables(content), *expectation_tables(content))]
     if content["problems"]:
         parts.append("<h2>Problems</h2>" + "".join(f"<p>{inline(text)}</p>" for text in content["problems"]))
     return document("rl_speed bench", parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rl_speed.bench.model.rows import find
@@ -125,7 +126,7 @@ def time_tables(content: dict[str, Any], columns: Sequence[Column] = TIMES) -> l
     for group, rows in groups(content["rows"]).items():
         known = [row for row in rows if any(text(row) != NOTHING for _, text in columns)]
         if known:
-            tables.append(row_table(f"{TITLES[group]}: time", known, columns, []))
+            tables.append(replace(row_table(f"{TITLES[group]}: time", known, columns, []), kind="words"))
     return tables
 
 
@@ -182,7 +183,7 @@ def expectation_tables(content: dict[str, Any]) -> list[TextTable]:
         [e["name"], f"{expected:.2f}", f"{measured:.2f}", f"{e['error_percent']:+.0f} %", e["limited_by"]]
         for e, expected, measured in expectation_factors(content)
     ]
-    return [TextTable("Expected and measured", header, lines, [])] if lines else []
+    return [TextTable("Expected and measured", header, lines, [], "words")] if lines else []
 
 
 def setting_line(content: dict[str, Any]) -> str:

@@ -67,13 +67,37 @@ class GymnasiumEnv:
 
         Returns:
             frame uint8 [H, W], raw reward, terminated, truncated.
+
+        Raises:
+            UserError: it was asked for a picture and could not give one, or its observation or reward is of no use.
         """
         observation, reward, terminated, truncated, info = self._env.step(self._first_action + action)
         self.lives = int(info.get("lives", 0))
         if screens is not None:
-            shows = self._env.render() if self._env.render_mode == "rgb_array" else observation
-            screens.append(_coloured(np.asarray(shows)))
+            shows = self._rendered() if self._env.render_mode == "rgb_array" else np.asarray(observation)
+            screens.append(_coloured(shows))
         return self._frame(observation), self._checked(reward), bool(terminated), bool(truncated and not terminated)
+
+    def _rendered(self) -> UInt8Array:
+        """The env's own picture of itself."""
+        try:
+            picture = self._env.render()
+        except DependencyNotInstalled as error:
+            raise missing_package(self._named, error) from None
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{self._named}: it cannot be filmed, its render failed ({type(error).__name__}: {reason}); correct it"
+            ) from error
+        if not isinstance(picture, np.ndarray):
+            given = type(picture).__name__
+        elif picture.dtype != np.uint8 or not _is_image(picture.shape):
+            given = f"{picture.dtype} {list(picture.shape)}"
+        else:
+            return picture
+        raise UserError(
+            f"{self._named}: it cannot be filmed, its render gave {given} and not uint8 [rows, columns, 3]; correct it"
+        )
 
     def _frame(self, observation: Any) -> UInt8Array:
         try:
@@ -175,6 +199,11 @@ def _coloured(picture: UInt8Array) -> UInt8Array:
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
 
+def _is_image(shape: tuple[int, ...]) -> bool:
+    """Whether this is the shape of a grey or coloured picture."""
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+
+
 def _check_spaces(env: gymnasium.Env[Any, Any], named: str) -> tuple[int, int]:
     """Number of actions and the first action's number."""
     if not isinstance(env, gymnasium.Env):
@@ -187,7 +216,7 @@ def _check_spaces(env: gymnasium.Env[Any, Any], named: str) -> tuple[int, int]:
         raise ConfigError(f"{named}: its action space {actions} must be Discrete with two actions or more{hint}")
     shape = observations.shape or ()
     is_image = isinstance(observations, gymnasium.spaces.Box) and observations.dtype == np.uint8
-    if not is_image or not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))):
+    if not is_image or not _is_image(shape):
         hint = (
             "set envs.render_observation to true for the picture that it renders"
             if is_by_id

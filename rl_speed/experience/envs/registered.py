@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from typing import Any
 
 import gymnasium
-from gymnasium.error import DependencyNotInstalled, UnregisteredEnv
+from gymnasium.envs.registration import load_env_creator
+from gymnasium.error import DependencyNotInstalled, DeprecatedEnv, UnregisteredEnv
 
 from rl_speed.config import EnvsConfig
 from rl_speed.emulator.registration import game_of_id
@@ -23,42 +25,74 @@ def registered_env(config: EnvsConfig, for_a_film: bool = False) -> AnyEnv:
         for_a_film: the env is asked to render, if it can.
 
     Raises:
-        ConfigError: there is no such env, a package is missing, it cannot be made with these options, or it renders
-            nothing where that is to be observed.
+        ConfigError: there is no such env, a package is missing, it cannot be made with these options, or it cannot be
+            rendered where that is to be observed.
     """
     options = dict(config.options)
-    env = _make(config, options)
+    if config.id is None:
+        raise ConfigError("envs.backend = gymnasium plays envs.id, which is not set; set it, or choose another backend")
+    _import_module(config.id)
     if not (for_a_film or config.render_observation):
-        return env
-    renders = "rgb_array" in (env.metadata.get("render_modes") or ())
-    if not renders:
-        if not config.render_observation:
-            return env
-        env.close()
+        return _make(config, options)
+    if "rgb_array" in _render_modes(config, options):
+        env = _make(config, {**options, "render_mode": "rgb_array"})
+        return _showing_itself(config, env) if config.render_observation else env
+    if config.render_observation:
         raise ConfigError(
             f"envs.render_observation = true, but envs.id = {config.id} has no render mode rgb_array; set it to false"
         )
-    if env.render_mode != "rgb_array":
+    return _make(config, options)
+
+
+def _import_module(name: str) -> None:
+    """Imports what stands before an id's colon, which Gymnasium would do in the midst of making the env.
+
+    Raises:
+        ConfigError: it cannot be imported, or fails while it is.
+    """
+    module, colon, _ = name.rpartition(":")
+    if not colon:
+        return
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise _not_imported(name, error) from error
+    except Exception as error:  # a mistake in the module
+        raise ConfigError(
+            f"envs.id = {name}: importing {module} failed ({type(error).__name__}: {_text(error)}); correct that module"
+        ) from error
+
+
+def _render_modes(config: EnvsConfig, options: dict[str, Any]) -> tuple[str, ...]:
+    """How an env can be rendered: as its class says, or else one that is made for this question."""
+    assert config.id is not None
+    try:
+        entry = gymnasium.spec(config.id.rpartition(":")[2]).entry_point
+        metadata = getattr(load_env_creator(entry) if isinstance(entry, str) else entry, "metadata", None)
+    except Exception:  # making it says what is wrong
+        metadata = None
+    if metadata is None:
+        env = _make(config, options)
+        metadata = env.metadata
         env.close()
-        env = _make(config, {**options, "render_mode": "rgb_array"})
-    return _showing_itself(config, env) if config.render_observation else env
+    return tuple(metadata.get("render_modes") or ())
 
 
 def _make(config: EnvsConfig, options: dict[str, Any]) -> AnyEnv:
-    if config.id is None:
-        raise ConfigError("envs.backend = gymnasium plays envs.id, which is not set; set it, or choose another backend")
+    assert config.id is not None
     named = f"envs.id = {config.id}"
     try:
         return gymnasium.make(config.id, **options)
     except UnregisteredEnv:
         raise ConfigError(f"{named} is not registered with Gymnasium; {_near(config.id)}") from None
+    except DeprecatedEnv as error:
+        raise ConfigError(f"{named} is not to be had ({_text(error)}); set it to the one that is named there") from None
     except DependencyNotInstalled as error:
         raise missing_package(named, error) from None
     except ImportError as error:
-        raise ConfigError(
-            f"{named}: a module cannot be imported ({_text(error)}); install its package, or set PYTHONPATH to the "
-            f"folder that it is in"
-        ) from error
+        raise _not_imported(config.id, error) from error
+    except SyntaxError as error:  # of a module that the env itself is in
+        raise ConfigError(f"{named}: its code cannot be read (SyntaxError: {_text(error)}); correct it") from error
     except Exception as error:  # whatever a foreign constructor raises when it is given what it does not take
         given = f"envs.options = {config.options}" if config.options else "no envs.options"
         raise ConfigError(
@@ -76,6 +110,19 @@ def _showing_itself(config: EnvsConfig, env: AnyEnv) -> AnyEnv:
     except DependencyNotInstalled as error:
         env.close()
         raise missing_package(f"envs.id = {config.id}", error) from None
+    except Exception as error:  # it starts a game and renders it, with the env's own code
+        env.close()
+        raise ConfigError(
+            f"envs.id = {config.id} cannot be rendered ({type(error).__name__}: {_text(error)}); set "
+            f"envs.render_observation to false, or correct its render"
+        ) from error
+
+
+def _not_imported(name: str, error: ImportError) -> ConfigError:
+    return ConfigError(
+        f"envs.id = {name}: a module cannot be imported ({_text(error)}); install its package, or set PYTHONPATH to "
+        f"the folder that it is in"
+    )
 
 
 def missing_package(named: str, error: Exception) -> ConfigError:

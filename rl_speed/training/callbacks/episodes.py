@@ -88,5 +88,4 @@ class GamesRestarted(Callback):
         """After the statistics were restored; games that ended before are counted first."""
         self._exchange.exchange()
         self._counter.on_train_batch_end(trainer)
-        self._counter.newest = []
         self._counter.statistics.restart_games()

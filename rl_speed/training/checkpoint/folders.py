@@ -12,6 +12,7 @@ MODEL_FILE = "model.ckpt"
 EXPORT_FILE = "config.json"
 LIBRARY = "rl-speed"  # as an export names it
 _NAME = re.compile(r"^gradient_steps=(\d+)$")
+_EXPERIENCE = re.compile(r"^experience_rank\d+\.pt$")
 
 
 def checkpoint_name(gradient_steps: int) -> str:
@@ -22,6 +23,11 @@ def checkpoint_name(gradient_steps: int) -> str:
 def experience_file(rank: int) -> str:
     """Name of a rank's file beside the model."""
     return f"experience_rank{rank}.pt"
+
+
+def is_experience_file(path: Path) -> bool:
+    """Whether a file of a checkpoint is what `experience_file` names, of whichever rank."""
+    return _EXPERIENCE.match(path.name) is not None
 
 
 def list_checkpoints(directory: Path) -> list[Path]:

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from gymnasium.error import DependencyNotInstalled
 
 from rl_speed.config import EnvsConfig
 from rl_speed.experience.envs import make_env, make_filmed_env
 from rl_speed.system.errors import ConfigError, UserError
+from tests import registered_envs
 
 MODULE = "tests.registered_envs"
 SMALL = {"image_height": 20, "image_width": 20}
@@ -60,6 +62,13 @@ def test_options_are_the_envs_and_gymnasiums():
         ("Missing", {}, r"cannot be imported \(No module named 'boxes'\); install its package"),
         ("Steered", {}, r"must be Discrete with two actions or more; set envs\.options\.continuous to false"),
         ("Numbers", {}, r"must be a Box of uint8 .*; set envs\.render_observation to true"),
+        ("Unreadable", {}, r"its code cannot be read \(SyntaxError: invalid syntax \(boxes.py, line 3\)\)"),
+        (
+            "Unseen",
+            {"render_observation": True, "options": {"picture": "fails"}},
+            r"cannot be rendered \(RuntimeError: no screen\); set envs\.render_observation to false",
+        ),
+        ("Unseen", {"render_observation": True}, r"cannot be rendered .*; set envs\.render_observation to false"),
         ("Blind", {"render_observation": True}, "envs.render_observation = true, but .* no render mode rgb_array"),
     ],
 )
@@ -79,12 +88,55 @@ def test_what_cannot_be_played_is_a_sentence(name, fields, part):
         ({"id": "AirRaids-v4"}, "name that module first: my_package"),
         ({"id": "Qqqqq-v0"}, "name that module first: my_package:MyEnv-v0"),
         ({"id": "a b c"}, "envs.id = a b c"),
+        ({"id": f"{MODULE}:Renewed-v1"}, r"is not to be had \(.*Renewed-v2.*\); set it to the one"),
         ({"backend": "gymnasium"}, "plays envs.id, which is not set"),
     ],
 )
 def test_names_of_nothing_are_a_sentence(fields, part):
     with pytest.raises(ConfigError, match=part):
         make_env(EnvsConfig.model_validate(fields), 1, 0, 1)
+
+
+@pytest.mark.parametrize(("text", "part"), [("def:", "SyntaxError"), ("1 / 0", "ZeroDivisionError: division by zero")])
+def test_a_mistake_in_the_module_is_no_matter_of_options(text, part, tmp_path, monkeypatch):
+    (tmp_path / "module_with_a_mistake.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        ConfigError, match=f"importing module_with_a_mistake failed .{part}.*correct that module"
+    ) as said:
+        make_env(EnvsConfig.model_validate({"id": "module_with_a_mistake:X-v0"}), 1, 0, 1)
+    assert "options" not in str(said.value)
+
+
+def test_no_env_is_made_only_to_be_asked_what_it_renders():
+    games = made("Counted", 3, render_observation=True)
+    assert registered_envs.MADE == ["rgb_array"] * 3
+    games.close()
+
+
+@pytest.mark.parametrize(
+    ("picture", "part"),
+    [
+        (None, "gave NoneType and not uint8"),
+        ([1, 2], "gave list and not"),
+        (np.zeros((4, 4, 3), np.float32), r"gave float32 \[4, 4, 3\] and not"),
+        (np.zeros((4, 4, 4), np.uint8), r"gave uint8 \[4, 4, 4\] and not"),
+        (RuntimeError("no screen"), r"its render failed \(RuntimeError: no screen\)"),
+        (DependencyNotInstalled("boxes"), "needs a package that is not installed: boxes"),
+    ],
+)
+def test_what_cannot_be_filmed_is_a_sentence(picture, part, monkeypatch):
+    def render(env):
+        if isinstance(picture, Exception):
+            raise picture
+        return picture
+
+    monkeypatch.setattr(registered_envs.Walk, "render", render)
+    env = make_filmed_env(configured("Grey"))
+    env.start(1)
+    with pytest.raises(UserError, match=f"envs.id = {MODULE}:Grey-v0.*{part}"):
+        env.play(1, [])
+    env.close()
 
 
 def test_an_option_makes_it_discrete():
