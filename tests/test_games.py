@@ -22,7 +22,9 @@ ODD_GAMES = ("backgammon", "skiing", "ms_pacman")
 ROMS = sorted(roms.get_all_rom_ids())
 
 
-@pytest.mark.parametrize("game", ODD_GAMES)
+@pytest.mark.parametrize(
+    "game", [ODD_GAMES[0], *(pytest.param(game, marks=pytest.mark.slow) for game in ODD_GAMES[1:])]
+)
 def test_a_game_is_played_judged_and_filmed(game, tmp_path):
     assert try_out(game, tmp_path, OF_ALE_PY) == dict.fromkeys(OF_ALE_PY)
 

@@ -385,6 +385,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_ranks_that_were_asked_for_different_runs_do_not_begin(tmp_path):
     for output in run_script(DIFFERENT, 2, tmp_path):
         assert "rank 1 has another configuration than rank 0 (update.learning_rate)" in output

@@ -21,7 +21,7 @@ from tests.resuming import RUN, assert_equal, run
 
 @pytest.mark.parametrize(
     "backend",
-    ["ale_vector", pytest.param("classic", marks=pytest.mark.slow), pytest.param("native", marks=pytest.mark.slow)],
+    ["native", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ale_vector", "classic"))],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, backend):
     changes = {"envs": {"backend": backend}}

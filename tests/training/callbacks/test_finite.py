@@ -47,7 +47,7 @@ class Exploding(gymnasium.Env):
 def test_a_run_that_diverges_ends_and_keeps_its_good_checkpoints(tmp_path):
     changes = {f"{section}.{name}": value for section, fields in TINY.items() for name, value in fields.items()} | {
         "logging.directory": str(tmp_path),
-        "checkpoint.every_seconds": 0.001,
+        "checkpoint.every_seconds": 0.05,
         "replay.priority_exponent": 0.6,
         "update.loss": "mse",
     }
