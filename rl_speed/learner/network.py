@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from rl_speed.config import NetworkConfig
 from rl_speed.learner.convolutional import ConvolutionalNetwork
@@ -10,7 +14,7 @@ from rl_speed.learner.impala import ImpalaNetwork
 from rl_speed.learner.q_network import QNetwork
 from rl_speed.learner.values import ExpectedValue, ValueKind
 
-__all__ = ["QNetwork", "make_network", "output_of", "outputs_of_both", "value_kind_of"]
+__all__ = ["QNetwork", "make_network", "multiply_adds", "output_of", "outputs_of_both", "value_kind_of"]
 
 _KINDS: dict[str, type[ConvolutionalNetwork] | type[ImpalaNetwork]] = {
     "convolutional": ConvolutionalNetwork,
@@ -27,6 +31,21 @@ def make_network(config: NetworkConfig, observation_shape: tuple[int, int, int],
         num_actions: A.
     """
     return _KINDS[config.kind](config, observation_shape, num_actions)
+
+
+@lru_cache
+def multiply_adds(config: NetworkConfig, observation_shape: tuple[int, int, int], num_actions: int = 6) -> float:
+    """Of one observation's way through a network.
+
+    Args:
+        config: shape of the network.
+        observation_shape: (K, H, W), frames, rows and columns.
+        num_actions: A; the last layer is small but for distributions.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network = make_network(config.model_copy(update={"fused": False}), observation_shape, num_actions)
+        network(torch.zeros((1, *observation_shape), dtype=torch.uint8))
+    return float(counter.get_total_flops()) / 2
 
 
 def value_kind_of(network: nn.Module) -> ValueKind:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rl_speed.config import RunConfig, UpdateConfig
+from rl_speed.learner.network import multiply_adds
 from rl_speed.system.cores import Cores
 
 MAX_LEARNER_THREADS = 8  # networks of this size gain nothing from more
-# Samples learned per env step from which on actors wait most of the time: those of `parallel`, at 32, are busy 15 % of
-# it on two cores, and a learner with both cores was 1.3 times faster than with the one that they left.
-# Our own emulator's games take a quarter of the time of ale-py's: those of `fast_cpu`, at 5, and acting are busy 30 %.
-LIGHT_PLAY_SAMPLES = {"classic": 16, "ale_vector": 16, "native": 4, "gymnasium": 16}
+# The samples of an env step, times the network's multiply-adds: from here on actors wait most of the time. Those of
+# `parallel`, at 32 samples and 300 million, are busy 15 % of it on two cores, and a learner with both cores was 1.3 times
+# faster than with the one that they left. Our own emulator's games take a quarter of the time of ale-py's: those of
+# `fast_cpu`, at 5 samples and 3.4 million, and acting are busy 30 %.
+LIGHT_PLAY_WORK = {"classic": 150e6, "ale_vector": 150e6, "native": 2.5e6, "gymnasium": 150e6}
+# Acting passes through the network too, once per env step, where learning does four or five times per sample.
+LIGHT_PLAY_SAMPLES = 1.5
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,13 @@ class Threads:
         return config.threads or max(1, self.learner_cores // num_shards)
 
 
+def _plays_lightly(config: RunConfig) -> bool:
+    """Whether actors wait for the learner most of the time."""
+    samples = config.update.batch_size / config.update.env_steps_per_gradient_step  # per env step
+    work = samples * multiply_adds(config.network, config.envs.observation_shape)
+    return samples >= LIGHT_PLAY_SAMPLES and work >= LIGHT_PLAY_WORK[config.envs.backend]
+
+
 def plan_threads(config: RunConfig, cores: Cores) -> Threads:
     """Shares the cores out so that the defaults add up to what there is.
 
@@ -53,8 +64,7 @@ def plan_threads(config: RunConfig, cores: Cores) -> Threads:
         players, share = f"{config.actors.count} players in a Ray cluster", "nobody knows on which machines"
     elif config.actors.plays_apart:
         env = config.envs.threads or 1
-        samples_per_env_step = config.update.batch_size / config.update.env_steps_per_gradient_step
-        is_light = samples_per_env_step >= LIGHT_PLAY_SAMPLES[config.envs.backend]
+        is_light = _plays_lightly(config)
         taken = 0 if is_light else config.actors.count * max(config.actors.threads, env)
         players = f"{config.actors.count} actor process{'es' if config.actors.count > 1 else ''}"
         share = "mostly waiting" if is_light else f"{taken} of the cores"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rl_speed.config import EnvsConfig, NetworkConfig
-from rl_speed.learner.network import make_network, outputs_of_both
+from rl_speed.learner.network import make_network, multiply_adds, outputs_of_both
 
 
 def test_the_default_is_the_papers_network():
@@ -162,3 +162,11 @@ def test_a_distributional_network_of_one_kind_does_not_fit_another():
     networks = [make_network(NetworkConfig(**FUSED, value=value), (2, 64, 42), 3) for value in ("expected", "quantile")]
     with pytest.raises(RuntimeError, match="advantage"):
         networks[0].load_state_dict(networks[1].state_dict())
+
+
+def test_multiply_adds_of_the_papers_network():
+    convolutions = 3_276_800 + 2_654_208 + 1_806_336
+    assert multiply_adds(NetworkConfig(), (4, 84, 84)) == convolutions + 3136 * 512 + 512 * 6
+    assert (
+        multiply_adds(NetworkConfig(value="quantile", quantiles=5), (4, 84, 84)) - convolutions == 3136 * 512 + 512 * 30
+    )

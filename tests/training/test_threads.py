@@ -20,6 +20,8 @@ from rl_speed.training.threads import plan_threads
         ("actors", [], 2, 2, 1),
         ("actors", [], 8, 8, 1),
         ("actors", ["update.env_steps_per_gradient_step=24"], 8, 6, 1),
+        ("atari", [], 2, 1, 1),  # two parts, one on the core of the actor
+        ("atari", ["update.env_steps_per_gradient_step=100"], 2, 1, 1),
         ("fast_cpu", [], 1, 1, 1),
         ("fast_cpu", [], 2, 1, 1),
         ("fast_cpu", [], 64, 4, 1),
@@ -37,7 +39,14 @@ def test_threads(preset, overrides, cores, learner, env):
 
 @pytest.mark.parametrize(
     ("preset", "cores", "left"),
-    [("fast_cpu", 2, -1), ("fast_cpu", 16, 7), ("baseline", 2, 0), ("smoke", 2, 0), ("actors", 2, -2)],
+    [
+        ("fast_cpu", 2, -1),
+        ("atari", 2, -1),
+        ("fast_cpu", 16, 7),
+        ("baseline", 2, 0),
+        ("smoke", 2, 0),
+        ("actors", 2, -2),
+    ],
 )
 def test_where_games_are_played_on_the_learners_cores_none_are_left(preset, cores, left):
     assert plan_threads(load_config(preset), Cores(cores, cores, "")).left == left

@@ -5,24 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from rl_speed.bench.model.rows import find, speed
 from rl_speed.config import RunConfig, validate
-from rl_speed.learner.network import make_network
+from rl_speed.learner.network import multiply_adds
 from rl_speed.system.cores import Cores
-from rl_speed.training.probe import NUM_ACTIONS
 from rl_speed.training.threads import Threads, plan_threads
-
-
-def forward_macs(config: RunConfig) -> float:
-    """Multiply-adds of one observation's way through the network."""
-    plain = config.network.model_copy(update={"fused": False})
-    with torch.random.fork_rng(devices=[]), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network = make_network(plain, config.envs.observation_shape, NUM_ACTIONS)
-        network(torch.zeros((1, *config.envs.observation_shape), dtype=torch.uint8))
-    return float(counter.get_total_flops()) / 2
 
 
 def update_work(config: RunConfig) -> float:
@@ -30,7 +17,7 @@ def update_work(config: RunConfig) -> float:
     # Double DQN asks the online network of the next observation, too, Munchausen the target network of this one.
     passes = 5 if config.update.double or config.update.munchausen is not None else 4
     samples = config.update.batch_size / config.update.env_steps_per_gradient_step
-    return passes * samples * forward_macs(config)
+    return passes * samples * multiply_adds(config.network, config.envs.observation_shape)
 
 
 def batch_bytes(config: RunConfig) -> float:
