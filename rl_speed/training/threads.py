@@ -10,9 +10,9 @@ from rl_speed.system.cores import Cores
 
 MAX_LEARNER_THREADS = 8  # networks of this size gain nothing from more
 # The samples of an env step, times the network's multiply-adds: from here on actors wait most of the time. Those of
-# `parallel`, at 32 samples and 300 million, are busy 15 % of it on two cores, and a learner with both cores was 1.3 times
-# faster than with the one that they left. Our own emulator's games take a quarter of the time of ale-py's: those of
-# `fast_cpu`, at 5 samples and 3.4 million, and acting are busy 30 %.
+# `parallel`, at 32 samples and 300 million, are busy 15 % of it on two cores, and a learner with both cores was 1.3
+# times faster than with the one that they left. Our own emulator's games take a quarter of the time of ale-py's: those
+# of `fast_cpu`, at 5 samples and 3.4 million, and acting are busy 30 %.
 LIGHT_PLAY_WORK = {"classic": 150e6, "ale_vector": 150e6, "native": 2.5e6, "gymnasium": 150e6}
 # Acting passes through the network too, once per env step, where learning does four or five times per sample.
 LIGHT_PLAY_SAMPLES = 1.5
