@@ -42,10 +42,6 @@ bench_app = typer.Typer(
 )
 
 
-def _interrupt() -> None:
-    raise KeyboardInterrupt
-
-
 def _choose(rungs: list[str], settings: Settings, session: Session) -> tuple[list[Contestant], bool]:
     """The rungs that exist, and whether others were named; a sentence for each that does not.
 
@@ -106,7 +102,7 @@ def run(
     """
     from rl_speed.bench.session import Session, Settings
     from rl_speed.report.files import check_writable
-    from rl_speed.training.signals import first_signal
+    from rl_speed.training.signals import first_signal, interrupt
 
     overrides, sweeps = tuple(set_ or []), tuple(_sweeps(sweep or []))
     if peers:
@@ -119,7 +115,7 @@ def run(
         sweeps, peers,
     )  # fmt: skip
     console = Console()
-    with first_signal(_interrupt) as received, _status(console) as (notify, progress, quiet):
+    with first_signal(interrupt) as received, _status(console) as (notify, progress, quiet):
         session, is_wrong = Session(settings, folder, notify, progress), False
         try:
             chosen, is_wrong = _choose(rungs or [], settings, session)

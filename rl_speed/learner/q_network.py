@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,7 +13,7 @@ from rl_speed.learner.noisy import NoisyLinear
 from rl_speed.learner.values import make_value_kind
 
 
-class QNetwork(nn.Module):
+class QNetwork(nn.Module, ABC):
     """Images in, features by a subclass, one hidden layer, and M numbers per action; optionally dueling and normalised.
 
     A subclass calls `make_heads` when it knows how many features it has, and defines `features`.
@@ -135,6 +137,6 @@ class QNetwork(nn.Module):
         rows = image.flatten(1).to(dtype, copy=True).sub_(mean.flatten().to(dtype))
         return rows.view(image.shape)
 
+    @abstractmethod
     def features(self, image: Tensor) -> Tensor:
         """What is seen in images that `prepare` returned, before the last rectifier, float [B, C, h, w]."""
-        raise NotImplementedError

@@ -6,6 +6,7 @@ networks and the gradient step know no more of it; docs/extending.md adds anothe
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -18,15 +19,16 @@ from rl_speed.learner.td import Backup
 Regression = Literal["mse", "huber"]
 
 
-class ValueKind(nn.Module):
+class ValueKind(nn.Module, ABC):
     """M numbers for each action, called output, float [B, A, M]; there is nothing to train in it."""
 
     width: int  # M
 
+    @abstractmethod
     def q_value(self, output: Tensor) -> Tensor:
         """Mean return of each action, float32 [B, A]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def target(self, next_output: Tensor, backup: Backup) -> Tensor:
         """What the output of the action that was taken is pulled toward.
 
@@ -37,8 +39,8 @@ class ValueKind(nn.Module):
         Returns:
             float32 [B, M].
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, chosen: Tensor, target: Tensor, regression: Regression) -> tuple[Tensor, Tensor]:
         """How far the output is from its target.
 
@@ -50,7 +52,6 @@ class ValueKind(nn.Module):
         Returns:
             loss float32 [B] and the size of each error, float32 [B], detached, for the priorities.
         """
-        raise NotImplementedError
 
 
 class ExpectedValue(ValueKind):

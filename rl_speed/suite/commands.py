@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from rl_speed.suite.plan import Asked
 
 
-def _interrupt() -> None:
-    raise KeyboardInterrupt
-
-
 def _at_once(text: str) -> int | None:
     """Runs side by side; None: to be decided."""
     if text == "auto":
@@ -114,7 +110,7 @@ def _run(out: Path, asked: Asked, side_by_side: int | None, address: str | None)
     from rl_speed.suite.folder import locked
     from rl_speed.suite.plan import configs_of, make_plan, read_plan, write_plan
     from rl_speed.suite.schedule import Suite, carry_out, make_runner
-    from rl_speed.training.signals import first_signal
+    from rl_speed.training.signals import first_signal, interrupt
 
     check_scipy()  # not after days of training
     console = Console()
@@ -125,7 +121,7 @@ def _run(out: Path, asked: Asked, side_by_side: int | None, address: str | None)
     checked = make_plan(read_plan(out), asked)  # before anything is made
     configs = configs_of(checked)
     check_writable(out)
-    with locked(out), first_signal(_interrupt) as received:
+    with locked(out), first_signal(interrupt) as received:
         try:
             plan = make_plan(read_plan(out), asked)  # another suite may have added to it meanwhile
             if plan != checked:

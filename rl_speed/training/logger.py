@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -36,16 +37,16 @@ class RunLogger(Logger):
     _has_ended = False
 
     @property
+    @abstractmethod
     def place(self) -> str:
         """Where the curves are, for people."""
-        raise NotImplementedError
 
     def _note(self, settings: Mapping[str, Any]) -> None:
         """Keeps what the run was asked for, where the tracker has a place for it."""
 
+    @abstractmethod
     def _write(self, points: Mapping[str, float], axis: str, x: int) -> None:
         """Adds one point per tag."""
-        raise NotImplementedError
 
     def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
         """Adds what a callback of the user's logs; its axis is Lightning's step."""

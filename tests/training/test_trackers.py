@@ -190,7 +190,7 @@ def test_mlflow_is_asked_once_in_a_while_and_gets_every_point(seconds, monkeypat
         ("http://me:key@host:5000/a?token=key#key", "http://host:5000/a"),
         ("https://host", "https://host"),
         ("postgresql://me:k@y@host/store?password=key", "postgresql://host/store"),
-        ("sqlite:////tmp/a b.db", "sqlite:////tmp/a b.db"),
+        ("sqlite:////data/a b.db", "sqlite:////data/a b.db"),
     ],
 )
 def test_an_address_is_told_without_keys(address, public):
