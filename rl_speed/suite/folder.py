@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from rl_speed.system.errors import UserError
+from rl_speed.system.folder_lock import lock_folder
 
 PLAN_FILE = "suite.json"
 SCORE_FILE = "score.json"
 FAILURE_FILE = "failure.json"
 EPISODES_FILE = "episodes.csv"
 LOG_FILE = "run.log"
-_LOCK = ".lock"
 
 
 @dataclass(frozen=True, order=True)
@@ -52,15 +52,12 @@ def locked(folder: Path, patience_seconds: float = 0.0) -> Iterator[None]:
     Raises:
         UserError: another process has it.
     """
-    lock = FileLock(str(folder / _LOCK))
     try:
-        lock.acquire(timeout=patience_seconds)
+        lock = lock_folder(folder, patience_seconds)
     except Timeout:
         raise UserError(
             f"{folder} is in use by another `rl-speed suite`; wait for it or stop it, or give another --out"
         ) from None
-    except NotImplementedError:  # some network file systems know no locks
-        pass
     except OSError as error:
         raise UserError(f"--out {folder} cannot be written ({error}); choose another folder") from None
     try:

@@ -6,14 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from rl_speed.config import RunConfig
 from rl_speed.system.errors import UserError
+from rl_speed.system.folder_lock import LOCK_FILE, lock_folder
 
 CONFIG_FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"
-_LOCK = ".lock"
 
 
 class RunFolder:
@@ -28,26 +28,24 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(str(path / _LOCK))
         try:
-            self._lock.acquire(timeout=0)
+            self._lock = lock_folder(path)
         except Timeout:
             raise UserError(
                 f"run {path} is in use by another process that trains it; stop that one first, or start a new run"
             ) from None
-        except NotImplementedError:  # some network file systems know no locks
-            return
         except OSError as error:
             raise _unwritable(path, error) from None
-        for leftover in path.glob(".*.partial"):  # of a process that was killed while it wrote
-            leftover.unlink(missing_ok=True)
+        if self._lock.is_locked:  # else another process may be writing
+            for leftover in path.glob(".*.partial"):  # of a process that was killed while it wrote
+                leftover.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Lets go of the folder; one that nothing was written to is removed."""
         self._lock.release()
         with suppress(OSError):  # somebody has removed it
-            if {item.name for item in self.path.iterdir()} <= {_LOCK}:
-                (self.path / _LOCK).unlink(missing_ok=True)
+            if {item.name for item in self.path.iterdir()} <= {LOCK_FILE}:
+                (self.path / LOCK_FILE).unlink(missing_ok=True)
                 self.path.rmdir()
 
 
