@@ -97,3 +97,14 @@ def test_what_a_killed_process_has_left_half_written_is_cleared(run):
     (run[0] / ".result.json.123.partial").write_text("{")
     RunFolder(run[0]).release()
     assert not (run[0] / ".result.json.123.partial").exists()
+
+
+def test_where_there_are_no_locks_nothing_of_another_process_is_cleared(tmp_path, monkeypatch):
+    def acquire(*_, **__):
+        raise NotImplementedError
+
+    monkeypatch.setattr("rl_speed.system.folder_lock.FileLock.acquire", acquire)
+    partial = tmp_path / ".result.json.123.partial"
+    partial.write_text("{")
+    RunFolder(tmp_path).release()
+    assert partial.exists()
