@@ -71,8 +71,8 @@ def suite(
 
     Started again with the same --out it goes on: what is finished stays, what was interrupted goes on from its last
     checkpoint, what failed is tried again. More games, seeds and presets may be added then; the rest of the plan stays.
-    The exit status is 0 when all runs are finished, 1 if some failed, 130, 143 or 129 after a signal, 2 for something
-    that you can put right.
+    The exit status is 0 when all runs are finished (with --report-only always), 1 if some failed, 130, 143 or 129 after
+    a signal, 2 for something that you can put right.
     """  # fmt: skip
     from rl_speed.suite.plan import Asked
 
