@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.util import Finalize
 from typing import Any, NoReturn
 
 import torch.multiprocessing  # noqa: F401  # tensors in shared memory travel as handles
@@ -72,6 +73,26 @@ def _fail(connection: Connection, error: BaseException) -> NoReturn:
     raise SystemExit(1) from None
 
 
+def _end(processes: list[Any], connections: list[Connection], unanswered_orders: list[int]) -> None:
+    """Gives actors two seconds to leave, then ends them; empties the lists."""
+    for connection in connections:
+        try:
+            connection.send(None)
+        except OSError:
+            continue
+    deadline = time.monotonic() + FAREWELL_SECONDS
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
+        process.close()
+    for connection in connections:
+        connection.close()
+    for each in (processes, connections, unanswered_orders):
+        each.clear()
+
+
 class PipeTransport:
     """A process per actor, with nothing of this one in it, and a pipe to each.
 
@@ -86,6 +107,9 @@ class PipeTransport:
         self._unanswered_orders = [0] * len(makers)
         self._processes: list[Any] = []
         self._connections: list[Connection] = []
+        # Without it a program that forgets `close` would never end: multiprocessing joins its processes at exit, which
+        # ignore the signal that it sends them.
+        self._end = Finalize(self, _end, (self._processes, self._connections, self._unanswered_orders), exitpriority=0)
         try:
             for index, make_actor in enumerate(makers):
                 self._start(index, make_actor)
@@ -170,18 +194,4 @@ class PipeTransport:
 
     def close(self) -> None:
         """See Transport; gives the actors two seconds to leave, then ends them."""
-        for connection in self._connections:
-            try:
-                connection.send(None)
-            except OSError:
-                continue
-        deadline = time.monotonic() + FAREWELL_SECONDS
-        for process in self._processes:
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.is_alive():
-                process.kill()
-                process.join()
-            process.close()
-        for connection in self._connections:
-            connection.close()
-        self._processes, self._connections, self._unanswered_orders = [], [], []
+        self._end()

@@ -17,6 +17,7 @@ from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 from tests.command_line import HANG_SECONDS
 from tests.experience.generators.scripted_actors import fail, refuse
 
+ROOT = Path(__file__).parents[3]
 ORDER = Order(slot=0, weights_row=0, epsilon=0.0, temperature=0.0, env_steps=0, env_steps_stride=1)
 
 
@@ -53,7 +54,7 @@ def test_a_process_that_cannot_start_takes_the_others_with_it():
     assert not multiprocessing.active_children()
 
 
-# Two actors that need a quarter of a second for a rollout; prints the processes after the first one.
+# Two actors that need up to half a second for a rollout; prints the processes after the first one.
 LEARNER = """
 import torch
 from functools import partial
@@ -70,7 +71,7 @@ if __name__ == "__main__":
     transport = PipeTransport([partial(ScriptedActor, i, 1, memory.of_actor(i, 1), 0.25) for i in range(2)], 60.0)
     generator = ActorGenerator(rounds, memory, transport, policy, timer, Ending())
     next(generator)
-    transport.patience.limit_seconds = 2.0
+    transport.patience.limit_seconds = 6.0
     print(*transport.process_ids, flush=True)
     for _ in range(15):
         next(generator)
@@ -79,18 +80,37 @@ if __name__ == "__main__":
 """
 
 
+FORGETFUL = """
+import sys
+from functools import partial
+from rl_speed.experience.generators.pipes import PipeTransport
+from tests.experience.generators.scripted_actors import ScriptedActor
+
+if __name__ == "__main__":
+    transport = PipeTransport([partial(ScriptedActor, 0, 1, None)], 60.0)
+    if "drop" in sys.argv:
+        del transport
+    raise SystemExit("forgot to close")
+"""
+
+
+@pytest.mark.parametrize("how", ["keep", "drop"])
+def test_a_program_that_forgets_to_close_ends(how):
+    command = [sys.executable, "-c", FORGETFUL, how]
+    done = subprocess.run(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=HANG_SECONDS)
+    assert (done.returncode, done.stderr.strip()) == (1, "forgot to close")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGSTOP")
 def test_a_learner_that_was_stopped_and_goes_on_keeps_its_actors():
-    learner = subprocess.Popen(
-        [sys.executable, "-c", LEARNER], cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True
-    )
+    learner = subprocess.Popen([sys.executable, "-c", LEARNER], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         actors = [int(text) for text in learner.stdout.readline().split()]
         everyone = [learner.pid, *actors]
         for pid in everyone:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(4.0)
+        time.sleep(8.0)
         # The learner wakes first and finds that nobody has answered for longer than it bears.
         for pid in everyone:
             os.kill(pid, signal.SIGCONT)
