@@ -68,15 +68,19 @@ class Probe:
 
     def text(self, field: str) -> str:
         """The time of a gradient step with the chosen value of one field, and with the others that were tried."""
-        best = self.milliseconds.get(self.chosen)
-        others = [
-            f"{_plain(getattr(variant, field))} {milliseconds:.1f}"
-            for variant, milliseconds in self.milliseconds.items()
-            if variant != self.chosen and {**vars(variant), field: getattr(self.chosen, field)} == vars(self.chosen)
-        ]
-        if best is None or not others:
-            return "there is only one way"
-        return f"{best:.1f} ms a gradient step, {', '.join(others)}"
+        value = getattr(self.chosen, field)
+        # A field that was decided early was measured with what the others were then.
+        for measured in sorted(
+            self.milliseconds, key=lambda variant: (variant != self.chosen, self.milliseconds[variant])
+        ):
+            others = [
+                f"{_plain(getattr(variant, field))} {milliseconds:.1f}"
+                for variant, milliseconds in self.milliseconds.items()
+                if variant != measured and {**vars(variant), field: value} == vars(measured)
+            ]
+            if others:
+                return f"{self.milliseconds[measured]:.1f} ms a gradient step, {', '.join(others)}"
+        return "there is only one way"
 
 
 def _plain(value: object) -> str:

@@ -1,6 +1,7 @@
 """The real gradient step, timed in every way that is open, and the answer kept."""
 
 import json
+import re
 
 import pytest
 
@@ -44,7 +45,13 @@ def test_the_fastest_variant_is_chosen(best, speeds):
     for variant in all_variants():
         differing = sum(getattr(variant, name) != getattr(best, name) for name in ("precision", "fused", "shards"))
         times[variant] = 10.0 * 1.3**differing
-    assert probe_update(load_config("smoke", OPEN), Parts(), THREADS).chosen == best
+    probe = probe_update(load_config("smoke", OPEN), Parts(), THREADS)
+    assert probe.chosen == best
+    for name in ("precision", "fused", "shards"):  # whichever was decided first, each tells what it was compared with
+        others = {str(getattr(variant, name)).lower() for variant in all_variants()} - {
+            str(getattr(best, name)).lower()
+        }
+        assert re.fullmatch(rf"[\d.]+ ms a gradient step, {others.pop()} [\d.]+", probe.text(name))
 
 
 def test_what_is_hopeless_is_tried_once(speeds):
