@@ -34,11 +34,13 @@ from tests.command_line import (
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        pytest.param(signal.SIGINT, ENDLESS, id="ctrl-c"),
+        pytest.param(signal.SIGINT, ENDLESS, id="ctrl-c", marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, ENDLESS, id="sigterm", marks=pytest.mark.slow),
         pytest.param(signal.SIGHUP, ENDLESS, id="sighup", marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, WITH_ACTORS, id="ctrl-c-actors", marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, WITH_ACTORS, id="sigterm-actors", marks=pytest.mark.slow),
+        pytest.param(
+            signal.SIGTERM, WITH_ACTORS, id="sigterm-actors", marks=[pytest.mark.slow, pytest.mark.exhaustive]
+        ),
     ],
 )
 def test_a_signal_saves_the_run_and_ends_it(tmp_path, here, number, text):

@@ -37,7 +37,7 @@ def mean_return(checkpoint, epsilon):
 
 
 # The others are tried by the slow tests.
-FAST = ("plain", "everything", "actors", "rainbow")
+FAST = ("plain", "everything")
 
 
 def marked(name):

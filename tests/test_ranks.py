@@ -73,8 +73,8 @@ def learn(directory, size, *changes):
 @pytest.mark.parametrize(
     ("size", "change"),
     [
-        pytest.param(2, EVERYTHING, id="two"),
-        pytest.param(4, {}, id="four", marks=pytest.mark.slow),
+        pytest.param(2, EVERYTHING, id="two", marks=pytest.mark.slow),
+        pytest.param(4, {}, id="four", marks=[pytest.mark.slow, pytest.mark.exhaustive]),
         pytest.param(
             2,
             merged(EVERYTHING, {"actors": {"kind": "subprocess", "rollout_env_steps": 2}, "update": {"shards": 2}}),
@@ -289,6 +289,7 @@ def test_two_agents_of_torchrun_are_two_machines(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_tasks_of_srun_learn_together(tmp_path):
     port = free_port()
     tasks = [

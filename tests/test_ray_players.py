@@ -62,6 +62,7 @@ def test_a_signal_to_the_whole_group_saves_the_run_and_ends_it(tmp_path, number)
     assert Path(result["checkpoint"]).name == f"gradient_steps={result['gradient_steps']:09d}"
 
 
+@pytest.mark.exhaustive
 def test_nothing_is_left_of_a_killed_run(tmp_path):
     process = start(tmp_path, PLAYERS)
     wait_for_checkpoint(tmp_path, process)

@@ -51,12 +51,13 @@ def test_the_commands_run(tmp_path):
             arguments += ["--seconds", "0.1", "--repeats", "1"]
         elif arguments[0] == "bench" and "compare" not in arguments:
             # One small rung stands for the ladder, and no peers: their programs have tests of their own.
-            rungs = [] if "baseline" in arguments else ["smoke"]
-            arguments = [text for text in arguments if text not in ("--peers", "--sweep", "all")]
-            arguments += [*rungs, "--seconds-per-rung", "1", "--repeats", "1", "--warmup-seconds", "0.5"]
+            left_out = ("baseline", "fast_cpu", "--repeats", "1", "--peers", "--sweep", "all")
+            arguments = [text for text in arguments if text not in left_out]
+            arguments += ["smoke", "--seconds-per-rung", "1", "--repeats", "1", "--warmup-seconds", "0.5"]
         if arguments[:2] == ["emulator", "verify"]:
             arguments += ["--frames", "100"]
         if arguments[:2] == ["emulator", "bench"]:
+            arguments[arguments.index("--num-envs") + 1] = "2,4"
             arguments += ["--seconds", "0.1", "--repeats", "1"]
         if arguments[0] == "suite":
             arguments += ["--episodes", "1"]

@@ -17,6 +17,7 @@ SCORE_FILE = "score.json"
 FAILURE_FILE = "failure.json"
 EPISODES_FILE = "episodes.csv"
 LOG_FILE = "run.log"
+END_FILE = "end"  # asks a run on another machine to save itself and end
 
 
 @dataclass(frozen=True, order=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_speed.suite.child import LOST
+from rl_speed.suite.folder import END_FILE
 from rl_speed.suite.local import LocalRun
 from rl_speed.suite.placement import Placement
 from rl_speed.system.errors import UserError
@@ -19,18 +20,21 @@ LOOK_SECONDS = 0.2
 
 
 def run_on_node(spec: dict[str, Any]) -> int:
-    """What a task does. A task that is cancelled has its run save itself, and waits for that: Ray ends what a process
-    has started together with it.
+    """What a task does. A task that is cancelled, or finds END_FILE, has its run save itself, and waits for that: Ray
+    ends what a process has started together with it.
 
     Args:
         spec: see `schedule.spec_of`.
     """
-    if not Path(spec["folder"]).is_dir():
+    folder = Path(spec["folder"])
+    if not folder.is_dir():
         return _NO_FOLDER
     run = LocalRun(spec)
     try:
         while (status := run.status()) is None:
             time.sleep(LOOK_SECONDS)
+            if (folder / END_FILE).exists():
+                run.ask_to_end()
         return status
     finally:
         run.ask_to_end()
@@ -46,10 +50,11 @@ class TaskRun:
     Args:
         ray: the module.
         reference: of the task's answer.
+        folder: the run's.
     """
 
-    def __init__(self, ray: Any, reference: Any) -> None:
-        self._ray, self._reference = ray, reference
+    def __init__(self, ray: Any, reference: Any, folder: Path) -> None:
+        self._ray, self._reference, self._folder = ray, reference, folder
 
     def status(self) -> int | None:
         """Its exit status; None while it waits or goes on."""
@@ -65,8 +70,10 @@ class TaskRun:
         return status
 
     def ask_to_end(self) -> None:
-        """Takes the task back if it still waits; else interrupts it, and it has its run save itself."""
-        self._cancel(force=False)
+        """Takes the task back if it still waits; else tells it, and it has its run save itself."""
+        with suppress(OSError):  # a full disk
+            (self._folder / END_FILE).touch()
+        self._cancel(force=False)  # an interrupt alone can be lost on its way to a busy worker
 
     def kill(self) -> None:
         """Ends the task's process at once, and the run with it."""
@@ -107,7 +114,7 @@ def ray_runner(
         task = cluster.ray.remote(num_cpus=cpus, max_retries=0)(run_on_node)
 
         def start(spec: dict[str, Any], slot: int) -> TaskRun:
-            return TaskRun(cluster.ray, task.remote({**spec, "threads": threads}))
+            return TaskRun(cluster.ray, task.remote({**spec, "threads": threads}), Path(spec["folder"]))
 
         yield count, start
     finally:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from rl_speed.config import RunConfig
 from rl_speed.suite.child import FINISHED, INTERRUPTED, LEAST_PATIENCE_SECONDS, LOST
-from rl_speed.suite.folder import FAILURE_FILE, LOG_FILE, RunKey
+from rl_speed.suite.folder import END_FILE, FAILURE_FILE, LOG_FILE, RunKey
 from rl_speed.suite.local import LocalRun
 from rl_speed.suite.placement import Placement, Room, decide_at_once, disk_bytes, patience_seconds
 from rl_speed.suite.plan import SuitePlan
@@ -216,7 +216,8 @@ def _start(suite: Suite, key: RunKey, runner: Runner, slot: int) -> RunInWork:
     folder = key.folder(suite.out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FAILURE_FILE).unlink(missing_ok=True)
+        for name in (FAILURE_FILE, END_FILE):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"--out {suite.out} cannot be written ({error}); choose another folder") from None
     spec = spec_of(suite.plan, key, suite.out, suite.config(key))

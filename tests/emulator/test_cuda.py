@@ -72,7 +72,7 @@ def test_simulated_kernels_play_as_the_cpu_does():
         ("pong", 0),
         ("pong", 1),
         pytest.param("tic_tac_toe_3d", 2, marks=pytest.mark.exhaustive),
-        ("pitfall2", 0),
+        pytest.param("pitfall2", 0, marks=pytest.mark.exhaustive),
     ],
 )
 def test_simulated_warps_play_as_the_cpu_does(name, splits):

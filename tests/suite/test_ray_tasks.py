@@ -42,8 +42,8 @@ def ray_that(answer):
 @pytest.mark.parametrize(
     ("answer", "status"), [(None, None), (0, 0), (-9, -9), (RuntimeError("the node is gone"), LOST)]
 )
-def test_a_tasks_answer_is_its_runs_status(answer, status):
-    run = TaskRun(ray_that(answer), object())
+def test_a_tasks_answer_is_its_runs_status(answer, status, tmp_path):
+    run = TaskRun(ray_that(answer), object(), tmp_path)
     assert run.status() == status
     run.kill()  # a task that cannot be cancelled is no error
 
@@ -76,10 +76,30 @@ def test_a_task_that_is_cancelled_waits_until_its_run_is_saved(tmp_path, monkeyp
     assert runs[0].told == ["asked", "gone"]
 
 
-def test_a_run_is_asked_before_it_is_ended():
+def test_a_task_whose_interrupt_was_lost_finds_the_file(tmp_path, monkeypatch):
+    class Patient(RunOnNode):
+        def status(self):
+            self.looks -= 1
+            return 75 if "asked" in self.told else None
+
+        def ask_to_end(self):
+            assert self.looks < 0, "before it was asked"
+            self.told.append("asked")
+
+    def sleep(seconds):
+        if runs and runs[0].looks < 0:
+            TaskRun(SimpleNamespace(cancel=lambda *_, **__: None), object(), tmp_path).ask_to_end()
+
+    runs = []
+    monkeypatch.setattr(ray_tasks, "LocalRun", lambda spec: runs.append(Patient(spec)) or runs[-1])
+    monkeypatch.setattr(ray_tasks.time, "sleep", sleep)
+    assert run_on_node({"folder": str(tmp_path), "patience_seconds": 60.0}) == 75
+
+
+def test_a_run_is_asked_before_it_is_ended(tmp_path):
     cancelled = []
     ray = SimpleNamespace(cancel=lambda reference, force: cancelled.append(force))
-    run = TaskRun(ray, object())
+    run = TaskRun(ray, object(), tmp_path)
     run.ask_to_end()
     run.kill()
     assert cancelled == [False, True]
@@ -88,7 +108,7 @@ def test_a_run_is_asked_before_it_is_ended():
 def test_a_node_that_does_not_see_the_folder_is_one_sentence(tmp_path):
     status = run_on_node({"folder": str(tmp_path / "nowhere")})
     with pytest.raises(UserError, match="a folder that all nodes share"):
-        TaskRun(ray_that(status), object()).status()
+        TaskRun(ray_that(status), object(), tmp_path).status()
 
 
 def cluster_with(places, monkeypatch, asked):

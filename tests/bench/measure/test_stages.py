@@ -59,6 +59,7 @@ def test_the_update_that_is_timed_is_that_of_training(tiny_file, tmp_path, monke
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive  # the README's commands measure and compare, too
 def test_stages_are_measured_and_compared(tiny_file, tmp_path):
     for _ in range(2):
         answer = call("bench", "stages", "--config", tiny_file, "--seconds", "0.05", "--repeats", "2", cwd=tmp_path)

@@ -94,6 +94,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["keep", "drop"])
 def test_a_program_that_forgets_to_close_ends(how):
     command = [sys.executable, "-c", FORGETFUL, how]
