@@ -151,6 +151,9 @@ class AnnealingConfig(Section):
     returns: Annotated[tuple[float, float], Field(strict=False)] | None = Field(
         None, description="mean returns of the last 20 games between which it happens instead (docs/notebook.md)"
     )
+    fall_back_episodes: int | None = Field(
+        30, ge=1, description="games in which two thirds are taken back once returns are lower again; null: nothing is"
+    )
     learning_rate: float | None = Field(None, gt=0, le=1, description="final update.learning_rate")
     env_steps_per_gradient_step: float | None = Field(
         None, gt=0, le=1e6, description="final update.env_steps_per_gradient_step"

@@ -136,7 +136,7 @@ def shards_divide_the_batch(config: RunConfig) -> str | None:
 def annealing_has_one_way_and_a_goal(config: RunConfig) -> str | None:
     """Values to anneal to, and one thing that leads there."""
     annealing = config.annealing
-    final = annealing.model_dump(exclude={"gradient_steps", "returns"}, exclude_none=True)
+    final = annealing.model_dump(exclude={"gradient_steps", "returns", "fall_back_episodes"}, exclude_none=True)
     by_steps, by_returns = annealing.gradient_steps > 0, annealing.returns is not None
     ways = f"annealing.gradient_steps = {annealing.gradient_steps} and annealing.returns = {annealing.returns}"
     if by_steps and by_returns:

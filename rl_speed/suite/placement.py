@@ -42,18 +42,20 @@ class Placement:
         return share or [allowed[slot % len(allowed)]]
 
 
-def needs_all_cores(config: RunConfig, cores: Cores) -> str | None:
-    """Why one run keeps all cores busy; None if one is enough for it."""
+def cores_of(config: RunConfig, cores: Cores) -> tuple[int, str]:
+    """How many cores one run keeps busy by its plan, all of them at the most, and why."""
     if config.trainer.world_size > 1:
-        return f"learns with {config.trainer.world_size} ranks"
-    if config.actors.plays_apart:
-        return f"plays in {config.actors.count} process{'es' if config.actors.count > 1 else ''} beside the learner"
+        return cores.physical, f"learns with {config.trainer.world_size} ranks"
     if config.envs.backend == "cuda":
-        return "plays on the GPU"
-    threads = plan_threads(rank_share(config), cores).env
-    if config.envs.backend != "classic" and threads > 1:
-        return f"plays with {threads} threads"
-    return None
+        return cores.physical, "plays on the GPU"
+    threads = plan_threads(rank_share(config), cores)
+    if config.actors.plays_apart:
+        why = f"plays in {config.actors.count} process{'es' if config.actors.count > 1 else ''} beside the learner"
+    elif config.envs.backend != "classic" and threads.env > 1:
+        why = f"plays with {threads.env} threads"
+    else:
+        return 1, "plays and learns in turn on one core"
+    return min(cores.physical, cores.physical - threads.left), why
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,15 @@ def decide_at_once(configs: Mapping[tuple[str, str], RunConfig], room: Room, is_
     for (preset, _), config in configs.items():
         if room.has_gpu and config.trainer.accelerator != "cpu":
             return Placement(1, f"a run of {preset} has the GPU to itself", 1)
-        why = needs_all_cores(config, room.cores)
-        if why is not None:
-            return Placement(1, f"a run of {preset} {why}, so it takes all cores ({room.cores.reason})", 1)
+    needs = [(*cores_of(config, room.cores), preset) for (preset, _), config in configs.items()]
+    taken, why, preset = max(needs, key=lambda need: need[0])
     largest = max(replay_bytes(config) for config in configs.values()) + RUN_BYTES
-    by_memory, cores = max(1, room.free_bytes // largest), room.cores.physical
-    if by_memory < cores:
-        why = f"{room.free_bytes / 1e9:.1f} GB are free, and a run takes {largest / 1e9:.1f} GB and one core"
-        return Placement(by_memory, why, cores)
-    return Placement(cores, f"a run plays and learns in turn on one core ({room.cores.reason})", cores)
+    by_memory, by_cores = max(1, room.free_bytes // largest), max(1, room.cores.physical // taken)
+    if by_memory < by_cores:
+        room_text = f"{room.free_bytes / 1e9:.1f} GB are free, and a run takes {largest / 1e9:.1f} GB"
+        return Placement(by_memory, f"{room_text} and {taken} core{'s' if taken > 1 else ''}", by_cores)
+    share = "" if taken == 1 else ", so it takes all cores" if by_cores == 1 else f", so it takes {taken} cores"
+    return Placement(by_cores, f"a run of {preset} {why}{share} ({room.cores.reason})", by_cores)
 
 
 def saved_bytes(config: RunConfig) -> int:

@@ -26,9 +26,19 @@ def decided(preset, room, is_timed=False, changes=()):
         ("smoke", ["trainer.devices=2", "envs.threads=1"], 1, "learns with 2 ranks"),
     ],
 )
-def test_runs_that_need_all_cores_go_one_after_the_other(preset, changes, at_once, part):
+def test_as_many_runs_as_have_cores(preset, changes, at_once, part):
     placement = decided(preset, Room(FOUR, 10**12, False), changes=changes)
     assert placement.at_once == at_once
+    assert part in placement.reason
+
+
+@pytest.mark.parametrize(
+    ("preset", "physical", "at_once", "part"),
+    [("fast_cpu", 8, 1, "takes all cores"), ("fast_cpu", 32, 3, "takes 9 cores"), ("atari", 64, 7, "takes 9 cores")],
+)
+def test_a_large_machine_holds_several_runs_with_processes_of_their_own(preset, physical, at_once, part):
+    placement = decided(preset, Room(Cores(physical, physical, ""), 10**12, False))
+    assert (placement.at_once, placement.shares) == (at_once, at_once)
     assert part in placement.reason
 
 

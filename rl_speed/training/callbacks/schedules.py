@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,9 +18,10 @@ from rl_speed.training.statistics import EpisodeStatistics
 class Annealing(Callback):
     """Leads step size, replay ratio, n-step return, discount and importance weights to their final values.
 
-    By gradient steps, or by returns: then the mean of the last 20 games decides, and nothing is ever led back. A
-    schedule in gradient steps has to guess when a run will be good; seeds differ by a factor of two there. Near the
-    goal smaller steps keep the policy from swinging, and fewer of them leave more time for the games that show it.
+    By gradient steps, or by returns: then the mean of the last 20 games decides. A schedule in gradient steps has to
+    guess when a run will be good; seeds differ by a factor of two there. Near the goal smaller steps keep the policy
+    from swinging, and fewer of them leave more time for the games that show it. Where returns are lower than they were,
+    it goes back, but slowly: twenty lucky games must not end learning for good.
 
     Everything is set when the run starts, since the optimizer of a resumed one comes back with the step size of its
     checkpoint, and before each batch: the step size holds for its own gradient steps, the others from the next draw on.
@@ -34,6 +36,7 @@ class Annealing(Callback):
     def __init__(self, config: RunConfig, dataset: ExperienceDataset, statistics: EpisodeStatistics) -> None:
         self._config, self._dataset, self._statistics = config, dataset, statistics
         self._share = 0.0  # of the way from the first to the final values
+        self._episodes: int | None = None  # finished, when it was last set
 
     @property
     def share(self) -> float:
@@ -51,9 +54,17 @@ class Annealing(Callback):
             self._share = min(trainer.global_step / final.gradient_steps, 1.0)
         elif final.returns is not None and (recent := self._statistics.recent_average) is not None:
             low, high = final.returns
-            reached = (recent - low) / (high - low)
-            self._share = max(self._share, min(reached, 1.0))
+            self._follow(min(max((recent - low) / (high - low), 0.0), 1.0))
         self._set(pl_module)
+
+    def _follow(self, reached: float) -> None:
+        """Goes to what the returns say: forward at once, back game by game."""
+        episodes, patience = self._statistics.episodes, self._config.annealing.fall_back_episodes
+        if reached >= self._share:
+            self._share = reached
+        elif patience is not None and self._episodes is not None:
+            self._share = reached + (self._share - reached) * math.exp((self._episodes - episodes) / patience)
+        self._episodes = episodes
 
     def _set(self, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, DQNModule)
@@ -72,11 +83,12 @@ class Annealing(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes."""
-        return {"share": self._share}
+        return {"share": self._share, "episodes": self._episodes}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned."""
         self._share = state["share"]
+        self._episodes = state.get("episodes")  # not in an older checkpoint
 
 
 class EpsilonDecay(Callback):

@@ -1,5 +1,6 @@
 """Schedules, each against literal numbers."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -28,13 +29,14 @@ def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected)
 
 
-def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypatch):
+def test_annealing_follows_the_returns(tiny_config, monkeypatch):
     config = tiny_config(
         update={"learning_rate": 1e-3, "env_steps_per_gradient_step": 20.0},
         replay={"n_step": 10, "gamma": 0.9, "importance_exponent": 0.4},
         exploration={"epsilon_end": 0.1, "temperature": 0.03},
         annealing={
             "returns": [0.0, 10.0],
+            "fall_back_episodes": None,
             "learning_rate": 1e-4,
             "env_steps_per_gradient_step": 40.0,
             "epsilon": 0.0,
@@ -74,6 +76,35 @@ def test_annealing_follows_the_returns_and_never_goes_back(tiny_config, monkeypa
     resumed.on_train_start(fake_trainer(), module)  # what is drawn for the first batch is right already
     assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-4)
     assert resumed_dataset.led == pytest.approx((3, 0.99, 1.0))
+
+
+def test_annealing_goes_back_slowly_where_returns_fall(tiny_config):
+    config = tiny_config(
+        update={"learning_rate": 1e-3},
+        annealing={"returns": [0.0, 10.0], "fall_back_episodes": 20, "learning_rate": 1e-4},
+    )
+    statistics, module = make_statistics(window=100), make_module(config)
+    module.set_learning_rate = lambda rate: None
+    callback = Annealing(config, fake_dataset(), statistics)
+
+    def play(value, games):
+        for _ in range(games):
+            statistics.count(end(value), 0, 12.5)
+        callback.on_train_batch_start(fake_trainer(), module)
+        return callback.share
+
+    assert play(10.0, 20) == 1.0
+    assert callback.on_train_batch_start(fake_trainer(), module) is None
+    assert callback.share == 1.0  # no game, no change
+    assert play(8.0, 20) == pytest.approx(0.8 + 0.2 * math.exp(-1))
+    state = callback.state_dict()
+    assert play(8.0, 10) == pytest.approx(0.8 + 0.2 * math.exp(-1.5))
+    resumed = Annealing(config, fake_dataset(), statistics)
+    resumed.load_state_dict(state)
+    resumed.on_train_batch_start(fake_trainer(), module)
+    assert resumed.share == callback.share  # the ten games that it had not seen count
+    assert play(-5.0, 400) == pytest.approx(0.0, abs=1e-6)  # and never below the first values
+    assert play(9.0, 20) == pytest.approx(0.9)
 
 
 def test_a_resumed_run_explores_as_its_env_steps_say(tiny_config):
