@@ -45,7 +45,7 @@ test: setup
 
 MARKERS ?= slow
 test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "$(MARKERS)" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist load --maxschedchunk 1 -m "$(MARKERS)" $(ARGS)
 
 # Clusters of several nodes on this machine, which are killed one after the other.
 test-ray:

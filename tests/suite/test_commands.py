@@ -150,7 +150,6 @@ def undisturbed(tmp_path_factory):
     return folder / "s"
 
 
-@pytest.mark.xdist_group("undisturbed suite")  # trained once, not by each process
 @pytest.mark.slow
 def test_a_suite_from_end_to_end(undisturbed):
     found = scores(undisturbed)
@@ -166,7 +165,6 @@ def test_a_suite_from_end_to_end(undisturbed):
     assert not list(undisturbed.rglob("failure.json"))
 
 
-@pytest.mark.xdist_group("undisturbed suite")
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -198,7 +196,6 @@ def test_a_suite_that_is_killed_at_many_moments_gives_the_same_scores(tmp_path, 
     assert scores(out) == scores(undisturbed)
 
 
-@pytest.mark.xdist_group("undisturbed suite")
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_run_that_is_killed_fails_alone_and_goes_on_next_time(tmp_path, undisturbed):
