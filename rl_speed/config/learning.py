@@ -152,7 +152,7 @@ class AnnealingConfig(Section):
         None, description="mean returns of the last 20 games between which it happens instead (docs/notebook.md)"
     )
     fall_back_episodes: int | None = Field(
-        30, ge=1, description="games in which two thirds are taken back once returns are lower again; null: nothing is"
+        30, ge=1, description="where returns fall, games in which it goes back two thirds of the way; null: it does not"
     )
     learning_rate: float | None = Field(None, gt=0, le=1, description="final update.learning_rate")
     env_steps_per_gradient_step: float | None = Field(

@@ -8,7 +8,7 @@ import pytest
 
 from rl_speed.suite import schedule
 from rl_speed.suite.child import INTERRUPTED, LOST
-from rl_speed.suite.folder import RunKey
+from rl_speed.suite.folder import END_FILE, RunKey
 from rl_speed.suite.schedule import Runner, carry_out, make_runner, spec_of
 from rl_speed.system.cores import Cores
 from rl_speed.system.errors import UserError
@@ -99,10 +99,12 @@ def test_a_failure_does_not_end_the_others_and_is_tried_again(suite):
 def test_an_old_failure_is_not_taken_for_a_new_one(suite):
     first = suite.plan.runs()[0]
     write_failure(suite.out, first, "of last time")
+    (first.folder(suite.out) / END_FILE).touch()
     lines = []
     carry_out(suite, runner(suite, {first: lambda key: 3}, []), lines.append)
     assert "ended with exit status 3" in "\n".join(lines)
     assert "of last time" not in "\n".join(lines)
+    assert not (first.folder(suite.out) / END_FILE).exists()  # nor an old wish that it ends for a new one
 
 
 def test_a_score_that_cannot_be_used_is_made_anew(suite):

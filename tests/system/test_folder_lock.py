@@ -16,7 +16,7 @@ def test_another_one_is_kept_out_until_it_is_released(tmp_path):
 
 def test_where_there_are_no_locks_nobody_is_kept_out(tmp_path, monkeypatch):
     def acquire(*_, **__):
-        raise NotImplementedError
+        raise NotImplementedError  # what filelock raises where a file system knows no locks
 
     monkeypatch.setattr("rl_speed.system.folder_lock.FileLock.acquire", acquire)
     for _ in range(2):

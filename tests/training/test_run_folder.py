@@ -101,7 +101,7 @@ def test_what_a_killed_process_has_left_half_written_is_cleared(run):
 
 def test_where_there_are_no_locks_nothing_of_another_process_is_cleared(tmp_path, monkeypatch):
     def acquire(*_, **__):
-        raise NotImplementedError
+        raise NotImplementedError  # what filelock raises where a file system knows no locks
 
     monkeypatch.setattr("rl_speed.system.folder_lock.FileLock.acquire", acquire)
     partial = tmp_path / ".result.json.123.partial"

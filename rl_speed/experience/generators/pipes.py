@@ -74,23 +74,23 @@ def _fail(connection: Connection, error: BaseException) -> NoReturn:
 
 
 def _end(processes: list[Any], connections: list[Connection], unanswered_orders: list[int]) -> None:
-    """Gives actors two seconds to leave, then ends them; empties the lists."""
+    """Gives actors two seconds to leave, then ends them; empties the lists, and goes on where it was interrupted."""
     for connection in connections:
         try:
             connection.send(None)
         except OSError:
             continue
     deadline = time.monotonic() + FAREWELL_SECONDS
-    for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))
-        if process.is_alive():
-            process.kill()
-            process.join()
-        process.close()
+    while processes:
+        processes[0].join(max(0.0, deadline - time.monotonic()))
+        if processes[0].is_alive():
+            processes[0].kill()
+            processes[0].join()
+        processes.pop(0).close()
     for connection in connections:
         connection.close()
-    for each in (processes, connections, unanswered_orders):
-        each.clear()
+    connections.clear()
+    unanswered_orders.clear()
 
 
 class PipeTransport:
@@ -109,7 +109,7 @@ class PipeTransport:
         self._connections: list[Connection] = []
         # Without it a program that forgets `close` would never end: multiprocessing joins its processes at exit, which
         # ignore the signal that it sends them.
-        self._end = Finalize(self, _end, (self._processes, self._connections, self._unanswered_orders), exitpriority=0)
+        Finalize(self, _end, (self._processes, self._connections, self._unanswered_orders), exitpriority=0)
         try:
             for index, make_actor in enumerate(makers):
                 self._start(index, make_actor)
@@ -194,4 +194,4 @@ class PipeTransport:
 
     def close(self) -> None:
         """See Transport; gives the actors two seconds to leave, then ends them."""
-        self._end()
+        _end(self._processes, self._connections, self._unanswered_orders)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ from rl_speed.experience.generators.pipes import PipeTransport
 from rl_speed.experience.generators.protocol import Order
 from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 from tests.command_line import HANG_SECONDS
-from tests.experience.generators.scripted_actors import fail, refuse
+from tests.experience.generators.scripted_actors import ScriptedActor, fail, refuse
 
 ROOT = Path(__file__).parents[3]
 ORDER = Order(slot=0, weights_row=0, epsilon=0.0, temperature=0.0, env_steps=0, env_steps_stride=1)
@@ -52,6 +53,23 @@ def test_a_process_that_cannot_start_takes_the_others_with_it():
     with pytest.raises(Exception, match="pickle"):
         PipeTransport([fail, lambda: fail()], timeout_seconds=60.0)
     assert not multiprocessing.active_children()
+
+
+def test_a_close_that_was_interrupted_is_finished_by_the_next_one(monkeypatch):
+    transport = PipeTransport([partial(ScriptedActor, index, 1, None) for index in range(2)], timeout_seconds=60.0)
+    processes = [psutil.Process(pid) for pid in transport.process_ids]
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transport._processes[1], "join", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            transport.close()
+    assert len(transport.process_ids) == 1
+    transport.close()
+    assert transport.process_ids == []
+    assert not psutil.wait_procs(processes, timeout=HANG_SECONDS)[1]
 
 
 # Two actors that need up to half a second for a rollout; prints the processes after the first one.
