@@ -225,6 +225,17 @@ class _Writer:
             place = (follows, instruction.next_address)
         return block
 
+    @staticmethod
+    def _waiting(block: list[Instruction]) -> str:
+        """What goes before a block that does nothing but read the timer until it is zero."""
+        if len(block) != 2 or block[0].op.mode != "abs" or block[0].operand & 0x1285 != 0x284:
+            return ""
+        load, branch = block
+        if load.op.mnemonic not in ("LDA", "LDX", "LDY") or branch.op.mnemonic != "BNE" or branch.target != load.address:
+            return ""
+        taken = 2 if (branch.next_address ^ load.address) & 0xFF00 else 1
+        return f"p.await_timer<{load.op.cycles}, {load.op.cycles + branch.op.cycles + taken}>(budget);"
+
     def text(self) -> str:
         cases, blocks = [], []
         order = sorted(self._leaders)
@@ -233,7 +244,7 @@ class _Writer:
             block = self._block(leader)
             cases.append(f"case 0x{(bank << 16) | address:X}: goto {_label(*leader)};")
             lines = [
-                f"{_label(*leader)}:",
+                f"{_label(*leader)}:{self._waiting(block)}",
                 f"if (unlikely(budget < {len(block)})) {{ p.pc = 0x{address:04X}; goto interpret; }}",
                 f"budget -= {len(block)};",
             ]

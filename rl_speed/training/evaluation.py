@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from rl_speed.config import EnvsConfig, RunConfig
@@ -20,6 +22,7 @@ from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
 
 MAX_ENVS = 32
+GROUPS = 2
 
 OnStep = Callable[[int, int], None]
 
@@ -77,7 +80,9 @@ def play_games(
 ) -> Evaluation | None:
     """Plays full games on ale-py with the training's preprocessing and precision, with all cores.
 
-    Each env plays a fixed number of games, so that short games do not count more often than long ones.
+    Each env plays a fixed number of games, so that short games do not count more often than long ones. The envs step in
+    two groups: while one's games run on threads of their own the network acts for the other, and a group that has played
+    its games rests. More groups rest sooner, but the network then acts for few envs at a time.
 
     Args:
         network: frozen Q-network.
@@ -92,19 +97,19 @@ def play_games(
 
     Source: the fixed assignment of games to envs follows Stable-Baselines3's evaluation.
     """
-    num_envs, seed = min(protocol.episodes, MAX_ENVS), protocol.seed
+    parts, envs = parts or Parts(), _on_ale(config.envs, protocol.sticky_probability)
     device = next(network.parameters()).device
-    parts = parts or Parts()
-    envs = _on_ale(config.envs, protocol.sticky_probability)
-    env = parts.make_env(envs, num_envs, seed, usable_cores().count, can_resume=False)
-    try:
-        policy = ExploringPolicy(network, env.num_actions, seed, device, use_bf16=config.update.uses_bf16)
-        policy.epsilon = protocol.epsilon
-        with torch_threads(1):  # the games have the cores
-            player = Player(env, policy, config.envs, first_env=0, timer=StageTimer())
-            return _play(player, config.envs, _quota(protocol.episodes, num_envs), ending or Ending(), on_step)
-    finally:
-        env.close()
+    groups = []
+    with ExitStack() as opened, torch_threads(1):  # the games have the cores
+        for number, quota in enumerate(_quotas(protocol.episodes)):
+            seed = int(np.random.SeedSequence([protocol.seed, number]).generate_state(1)[0])
+            env = parts.make_env(envs, len(quota), seed, usable_cores().count, can_resume=False)
+            opened.callback(env.close)
+            policy = ExploringPolicy(network, env.num_actions, seed, device, use_bf16=config.update.uses_bf16)
+            policy.epsilon = protocol.epsilon
+            player = Player(env, policy, envs, first_env=0, timer=StageTimer())
+            groups.append(_Group(player, RolloutSpace.allocate(1, len(quota), envs), quota))
+        return _play(groups, ending or Ending(), on_step)
 
 
 def _on_ale(config: EnvsConfig, sticky_probability: float | None) -> EnvsConfig:
@@ -118,26 +123,43 @@ def _on_ale(config: EnvsConfig, sticky_probability: float | None) -> EnvsConfig:
     return config.model_copy(update=update)
 
 
-def _quota(episodes: int, num_envs: int) -> list[int]:
-    """Games that each env plays."""
-    return [episodes // num_envs + (i < episodes % num_envs) for i in range(num_envs)]
+def _quotas(episodes: int) -> list[list[int]]:
+    """Games that each env of each group plays."""
+    num_envs = min(episodes, MAX_ENVS)
+    quota = [episodes // num_envs + (i < episodes % num_envs) for i in range(num_envs)]
+    size = -(-num_envs // GROUPS)
+    return [quota[first : first + size] for first in range(0, num_envs, size)]
 
 
-def _play(
-    player: Player, config: EnvsConfig, quota: list[int], ending: Ending, on_step: OnStep | None
-) -> Evaluation | None:
-    space = RolloutSpace.allocate(1, len(quota), config)
+@dataclass(frozen=True)
+class _Group:
+    """Envs that step together, and the games that each has yet to play."""
+
+    player: Player
+    space: RolloutSpace
+    quota: list[int]
+
+    def finish(self) -> list[EpisodeEnd]:
+        """Ends the step; the games that ended in it and count."""
+        self.player.finish(self.space, 0)
+        counted = []
+        for end in self.player.take_episode_ends(0, 1):
+            if self.quota[end.env] > 0:
+                self.quota[end.env] -= 1
+                counted.append(end)
+        return counted
+
+
+def _play(groups: list[_Group], ending: Ending, on_step: OnStep | None) -> Evaluation | None:
     counted: list[EpisodeEnd] = []
     env_steps = 0
-    while any(quota):
+    while playing := [group for group in groups if any(group.quota)]:
         if ending.reason is not None:
             return None
-        player.begin()
-        player.finish(space, 0)
-        for end in player.take_episode_ends(0, 1):
-            if quota[end.env] > 0:
-                quota[end.env] -= 1
-                counted.append(end)
+        for group in playing:
+            group.player.begin()
+        for group in playing:
+            counted += group.finish()
         env_steps += 1
         if on_step is not None:
             on_step(len(counted), env_steps)

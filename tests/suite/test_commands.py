@@ -168,15 +168,16 @@ def test_a_suite_from_end_to_end(undisturbed):
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_suite_that_is_killed_at_many_moments_gives_the_same_scores(tmp_path, undisturbed):
-    out = tmp_path / "s"
-    moments = [
-        (signal.SIGKILL, "run.log"),
-        (signal.SIGKILL, "model.ckpt"),
-        (signal.SIGTERM, "model.ckpt"),
-        (signal.SIGINT, "score.json"),
-    ]
-    stamps = {}
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [(signal.SIGKILL, "model.ckpt"), (signal.SIGINT, "score.json")],
+        pytest.param([(signal.SIGKILL, "run.log"), (signal.SIGTERM, "model.ckpt")], marks=pytest.mark.exhaustive),
+    ],
+    ids=["killed-interrupted", "killed-ended"],
+)
+def test_a_suite_that_is_killed_at_many_moments_gives_the_same_scores(tmp_path, undisturbed, moments):
+    out, stamps = tmp_path / "s", {}
     for number, name in moments:
         begun = time.time()
         process = start(tmp_path)

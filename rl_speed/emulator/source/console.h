@@ -24,6 +24,7 @@
 #define PICTURE_BYTES (MAX_ROWS * PIXELS)
 #define NEVER 0x7FFFFFFF
 #define RULE_VARIABLES 24
+#define TIA_REGISTERS 0x40
 
 struct Dpc {
     i32 random, music_clock;
@@ -71,6 +72,7 @@ struct Console {
     i32 frame_number, episode_frame_number, sticky_action, sticky_step, mode, difficulty, frames_left;
     i32 rule[RULE_VARIABLES];
 
+    alignas(8) u8 written[TIA_REGISTERS];  // what the program wrote last, whether it has acted yet or not
     alignas(8) u8 ram[128];
     u8 cart_ram[128];
 #if CARTRIDGE == CART_DPC

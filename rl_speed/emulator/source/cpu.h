@@ -55,9 +55,24 @@ INLINE i32 tia_read(Console& s, Frame& f, i32 address, i32 cyc, i32 bus) {
     return lines;
 }
 
+#define BITS(first, last) ((((u64)2 << (last)) - 1) & ~(((u64)1 << (first)) - 1))
+// Registers of which a write is seen, and those of them that are only kept: a write of the value that was written last is
+// no event, and most writes are such.
+#define SEEN_REGISTERS (BITS(0x01, 0x01) | BITS(0x04, 0x14) | BITS(0x1B, 0x2C))
+#define KEPT_REGISTERS \
+    (BITS(0x01, 0x01) | BITS(0x06, 0x09) | BITS(0x0B, 0x0F) | BITS(0x1D, 0x27) | BITS(0x29, 0x29))
+
+INLINE bool is_event(Console& s, i32 address, i32 value) {
+    if (!((SEEN_REGISTERS >> address) & 1)) return false;
+    const bool is_old = ((KEPT_REGISTERS >> address) & 1) && s.written[address] == value;
+    s.written[address] = (u8)value;
+    if (address == 0x2B)  // HMCLR
+        for (i32 k = 0x20; k <= 0x24; k++) s.written[k] = 0;
+    return !is_old;
+}
+
 INLINE void tia_write(Console& s, Frame& f, i32 address, i32 value, bool after_read, i32& cyc, i32& done) {
-    bool seen = address == 0x01 || (address >= 0x04 && address <= 0x14) || (address >= 0x1B && address <= 0x2C);
-    if (seen || f.drawing == DRAW_EXACTLY) note(s, f, cyc, address, value);
+    if (is_event(s, address, value) || f.drawing == DRAW_EXACTLY) note(s, f, cyc, address, value);
     if (cyc >= f.cycle_limit) done = 1;
     if (address == 0x00) {
         i32 clock = 3 * cyc;
@@ -171,6 +186,19 @@ struct Cpu {
         u64 time = ::io_write_outline(s, f, address, value, after_read, cyc);
         cyc = (i32)(u32)time;
         done |= (i32)(time >> 32);
+    }
+
+    // Rounds of a loop that reads the timer until it is zero, READ cycles after each round of CYCLES began: those that do not
+    // end it are left out, and one is always left to do. It is two instructions.
+    template <i32 READ, i32 CYCLES> MEMBER void await_timer(i32& budget) {
+        const u32 passed = (u32)(cyc + READ - 1) - (u32)s.timer_set;
+        const u32 until_zero = s.timer_value > 0 ? (u32)(s.timer_value - 1) << s.timer_shift : 0;
+        if (passed >= until_zero) return;
+        const i32 ahead = (i32)((until_zero - passed - 1) / (u32)CYCLES) + 1, allowed = budget / 2 - 1;
+        const i32 rounds = ahead < allowed ? ahead : allowed;
+        if (rounds <= 0) return;
+        cyc += rounds * CYCLES;
+        budget -= 2 * rounds;
     }
 
     MEMBER i32 load_any(i32 address) { return bus = read_outline(s, f, address, cyc, bus); }

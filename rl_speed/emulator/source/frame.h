@@ -37,6 +37,7 @@ INLINE void system_reset(Env& e) {
     i32* first = &s.vblank;
     i32* last = &s.m0_override;
     for (i32* r = first; r <= last; r++) *r = 0;
+    for (i32 k = 0; k < TIA_REGISTERS; k++) s.written[k] = 0;
     s.unfinished = unfinished, s.is_pal = is_pal, s.line_limit = line_limit, s.height = height;
     u64* pixels = (u64*)e.pictures;
     for (i32 k = 0; k < 2 * PICTURE_BYTES / 8; k++) pixels[k] = 0;
@@ -96,7 +97,10 @@ OUTLINE void run_frame(Env& e) {
     f.window_end = f.window_start + s.height * CLOCKS_PER_LINE;
     f.cycle_limit = (s.line0 + (s.line_limit + 1) * CLOCKS_PER_LINE) / 3;
     f.dirty = P0 | M0 | P1 | M1 | BL | PF;
+    f.present[0] = f.present[1] = f.present[2] = 0;
     f.same_line = 0;
+    f.line = (s.drawn - s.line0) / CLOCKS_PER_LINE;
+    f.line_start = s.line0 + f.line * CLOCKS_PER_LINE;
     bool complete = run_instructions(s, f);
     replay(s, f, f.lanes);
     i32 clock = 3 * s.cyc;

@@ -50,8 +50,8 @@ OUTLINE void grey_picture(const GreyTable& t, const u8* picture, i32 rows, u8* g
     for (i32 y = 0; y < rows; y++) {
         const u8* from = picture + y * PIXELS;
         u8* to = grey + y * PIXELS;
-        if (y > 0 && memcmp(from, from - PIXELS, PIXELS) == 0)
-            memcpy(to, to - PIXELS, PIXELS);
+        if (y > 0 && equal_rows(from, from - PIXELS))
+            copy_row(to, to - PIXELS);
         else
             grey_row(t, from, to);
     }
@@ -141,24 +141,70 @@ INLINE void resize_row(const Axis& axis, const Picks&, const u8* row, float* out
 }
 #endif
 
-// One row of cells: the weighted sum of rows that were resized along x. Sixteen columns at a time stay in registers.
+// The sums of sixteen columns of one row of cells, rounded; `count` of them are kept.
+#if defined(__AVX512BW__) && !defined(PORTABLE)
+INLINE void add_columns(const float* const* rows, const float* weights, i32 taps, i32 x, i32 count, u8* out) {
+    __m512 sum = _mm512_mul_ps(_mm512_loadu_ps(rows[0] + x), _mm512_set1_ps(weights[0]));
+    for (i32 n = 1; n < taps; n++)
+        sum = _mm512_add_ps(sum, _mm512_mul_ps(_mm512_loadu_ps(rows[n] + x), _mm512_set1_ps(weights[n])));
+    const __mmask16 kept = (__mmask16)(count < 16 ? (1 << count) - 1 : 0xFFFF);
+    _mm512_mask_cvtusepi32_storeu_epi8(out + x, kept, _mm512_cvtps_epi32(sum));  // half to even, 255 at most
+}
+#elif defined(__AVX2__) && !defined(PORTABLE)
+INLINE __m256i eight_sums(const float* const* rows, const float* weights, i32 taps, i32 x) {
+    __m256 sum = _mm256_mul_ps(_mm256_loadu_ps(rows[0] + x), _mm256_set1_ps(weights[0]));
+    for (i32 n = 1; n < taps; n++)
+        sum = _mm256_add_ps(sum, _mm256_mul_ps(_mm256_loadu_ps(rows[n] + x), _mm256_set1_ps(weights[n])));
+    return _mm256_cvtps_epi32(sum);  // half to even
+}
+
+INLINE void add_columns(const float* const* rows, const float* weights, i32 taps, i32 x, i32 count, u8* out) {
+    const __m256i low = eight_sums(rows, weights, taps, x), high = eight_sums(rows, weights, taps, x + 8);
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8);
+    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    if (count >= 16)
+        _mm_storeu_si128((__m128i*)(out + x), bytes);
+    else
+        memcpy(out + x, &bytes, (size_t)count);
+}
+#else
+INLINE void add_columns(const float* const* rows, const float* weights, i32 taps, i32 x, i32 count, u8* out) {
+    float sum[16];
+    u8 rounded[16];
+    for (i32 k = 0; k < 16; k++) sum[k] = rows[0][x + k] * weights[0];
+    for (i32 n = 1; n < taps; n++)
+        for (i32 k = 0; k < 16; k++) sum[k] = sum[k] + rows[n][x + k] * weights[n];
+    for (i32 k = 0; k < 16; k++) rounded[k] = rounded_cell(sum[k]);
+    if (count >= 16)
+        memcpy(out + x, rounded, 16);
+    else
+        memcpy(out + x, rounded, (size_t)count);
+}
+#endif
+
+// One row of cells: the weighted sum of rows that were resized along x.
 INLINE void add_rows(const Axis& lines, i32 cell, const Scratch& scratch, i32 cells, u8* out) {
-    const i32 taps = lines.taps;
     const float* rows[MAX_TAPS];
     float weights[MAX_TAPS];
-    for (i32 n = 0; n < taps; n++) {
+    for (i32 n = 0; n < lines.taps; n++) {
         rows[n] = scratch.row[scratch.same_as[lines.first[cell] + n]];
         weights[n] = lines.weight[n][cell];
     }
-    for (i32 x = 0; x < cells; x += 16) {
-        float sum[16];
-        u8 rounded[16];
-        for (i32 k = 0; k < 16; k++) sum[k] = rows[0][x + k] * weights[0];
-        for (i32 n = 1; n < taps; n++)
-            for (i32 k = 0; k < 16; k++) sum[k] = sum[k] + rows[n][x + k] * weights[n];
-        for (i32 k = 0; k < 16; k++) rounded[k] = rounded_cell(sum[k]);
-        memcpy(out + x, rounded, cells - x < 16 ? cells - x : 16);
+    for (i32 x = 0; x < cells; x += 16) add_columns(rows, weights, lines.taps, x, cells - x, out);
+}
+
+// How many cells back, `most` at most, a row of cells is the sum of the same rows; 0: none is. The weights of 210 rows
+// on 84 come again with every second cell.
+INLINE i32 same_rows(const Axis& lines, i32 cell, i32 most, const Scratch& scratch) {
+    const i32* rows = scratch.same_as + lines.first[cell];
+    for (i32 back = 1; back <= most; back++) {
+        const i32* others = scratch.same_as + lines.first[cell - back];
+        bool same = true;
+        for (i32 n = 0; n < lines.taps && same; n++)
+            same = rows[n] == others[n] && lines.weight[n][cell] == lines.weight[n][cell - back];
+        if (same) return back;
     }
+    return 0;
 }
 
 // Rows first_row <= y < first_row + rows of the picture resized to columns.cells x rows.cells.
@@ -173,7 +219,7 @@ OUTLINE void resize(const Axis& columns, const Picks& picks, const Axis& lines, 
     i32 from = lines.first[first_row], to = lines.first[first_row + rows - 1] + lines.taps;
     for (i32 y = from; y < to; y++) {
         const u8* row = grey + y * PIXELS;
-        if (y > from && memcmp(row, row - PIXELS, PIXELS) == 0) {
+        if (y > from && equal_rows(row, row - PIXELS)) {
             scratch.same_as[y] = scratch.same_as[y - 1];
             continue;
         }
@@ -186,7 +232,14 @@ OUTLINE void resize(const Axis& columns, const Picks& picks, const Axis& lines, 
         else
             resize_row<MAX_TAPS>(columns, picks, row, sums);
     }
-    for (i32 k = 0; k < rows; k++) add_rows(lines, first_row + k, scratch, columns.cells, out + k * columns.cells);
+    for (i32 k = 0; k < rows; k++) {
+        const i32 cell = first_row + k, like = k == 0 ? 0 : same_rows(lines, cell, k > 1 ? 2 : 1, scratch);
+        u8* to = out + k * columns.cells;
+        if (like > 0)
+            memcpy(to, to - like * columns.cells, (size_t)columns.cells);
+        else
+            add_rows(lines, cell, scratch, columns.cells, to);
+    }
 }
 
 #if defined(__GNUC__) && !defined(__clang__)

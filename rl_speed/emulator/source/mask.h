@@ -2,40 +2,36 @@
 #pragma once
 #include "platform.h"
 
+#define WORDS 3
 struct Mask {
-    u64 w0, w1, w2;
+    u64 w[WORDS];
 };
 
-INLINE Mask operator&(Mask p, Mask q) { return {p.w0 & q.w0, p.w1 & q.w1, p.w2 & q.w2}; }
-INLINE Mask operator|(Mask p, Mask q) { return {p.w0 | q.w0, p.w1 | q.w1, p.w2 | q.w2}; }
-INLINE Mask without(Mask p, Mask q) { return {p.w0 & ~q.w0, p.w1 & ~q.w1, p.w2 & ~q.w2}; }
-INLINE bool any(Mask p) { return (p.w0 | p.w1 | p.w2) != 0; }
-INLINE Mask no_pixels() { return {0, 0, 0}; }
+INLINE Mask operator&(Mask p, Mask q) { return {{p.w[0] & q.w[0], p.w[1] & q.w[1], p.w[2] & q.w[2]}}; }
+INLINE Mask operator|(Mask p, Mask q) { return {{p.w[0] | q.w[0], p.w[1] | q.w[1], p.w[2] | q.w[2]}}; }
+INLINE Mask without(Mask p, Mask q) { return {{p.w[0] & ~q.w[0], p.w[1] & ~q.w[1], p.w[2] & ~q.w[2]}}; }
+INLINE bool any(Mask p) { return (p.w[0] | p.w[1] | p.w[2]) != 0; }
+INLINE Mask no_pixels() { return {{0, 0, 0}}; }
 
 // Pixels 0 <= x < n.
 INLINE Mask pixels_below(i32 n) {
     const u64 all = ~(u64)0;
     Mask m;
-    m.w0 = n >= 64 ? all : ((u64)1 << n) - 1;
-    m.w1 = n >= 128 ? all : n > 64 ? ((u64)1 << (n - 64)) - 1 : 0;
-    m.w2 = n > 128 ? ((u64)1 << (n - 128)) - 1 : 0;
+    m.w[0] = n >= 64 ? all : ((u64)1 << n) - 1;
+    m.w[1] = n >= 128 ? all : n > 64 ? ((u64)1 << (n - 64)) - 1 : 0;
+    m.w[2] = n > 128 ? ((u64)1 << (n - 128)) - 1 : 0;
     return m;
 }
 
 // Up to 33 pixels, the lowest bit at `position` (0..159), going round at the right edge.
 INLINE Mask pixels_at(u64 bits, i32 position) {
-    Mask m = {0, 0, 0};
-    if (position < 64) {
-        m.w0 = bits << position;
-        m.w1 = position > 0 ? bits >> (64 - position) : 0;
-    } else if (position < 128) {
-        m.w1 = bits << (position - 64);
-        m.w2 = position > 64 ? bits >> (128 - position) : 0;
-    } else {
-        m.w2 = bits << (position - 128);
-        m.w0 = bits >> (160 - position);
-    }
-    m.w2 &= 0xFFFFFFFFull;
+    // Without branches: positions of objects are what a processor cannot predict.
+    const i32 word = position >> 6, shift = position & 63;
+    const u64 low = bits << shift, high = (bits >> 1) >> (63 - shift);
+    Mask m;
+    m.w[0] = word == 0 ? low : word == 2 ? low >> 32 : 0;
+    m.w[1] = word == 1 ? low : word == 0 ? high : 0;
+    m.w[2] = (word == 2 ? low : word == 1 ? high : 0) & 0xFFFFFFFFull;
     return m;
 }
 
@@ -63,8 +59,8 @@ INLINE Mask playfield_pixels(u32 pf, bool mirrored) {
     }
     u64 left_high = fourfold(pf >> 16), right_high = fourfold(right >> 4);
     Mask m;
-    m.w0 = fourfold(pf & 0xFFFF);
-    m.w1 = left_high | (fourfold(right & 0xFFFF) << 16);  // pixels 64..79 left, 80..127 right bits 0..11
-    m.w2 = right_high >> 32;                              // pixels 128..159: right bits 12..19
+    m.w[0] = fourfold(pf & 0xFFFF);
+    m.w[1] = left_high | (fourfold(right & 0xFFFF) << 16);  // pixels 64..79 left, 80..127 right bits 0..11
+    m.w[2] = right_high >> 32;                              // pixels 128..159: right bits 12..19
     return m;
 }

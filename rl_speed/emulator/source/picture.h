@@ -43,9 +43,11 @@ struct Frame {
     i32 cycle_limit;  // a TIA write from here on ends the frame
     i32 entries;
     i32 window_start, window_end;  // clocks
+    i32 line, line_start;  // of the clock up to which the picture is complete
     i32 dirty;        // objects whose pixels below are not those of the registers
-    i32 same_line;    // the line above was drawn in one piece with the registers as they are
+    i32 same_line;    // what is seen of the line above was drawn in one piece with the registers as they are
     Mask p0, p1, m0, m1, bl, pf;
+    i32 present[WORDS];  // of each word, the objects that have pixels in it
     u32* log;         // LOG_ENTRIES notes, LOG_STRIDE apart
     u32 lanes;        // of the warp that play this frame together; 0: whoever comes
 };
@@ -88,24 +90,39 @@ INLINE i32 enabled_objects(const Console& s) {
            (s.enam1 && !s.resmp1 ? M1 : 0) | ((s.vdelbl ? s.enabl_delayed : s.enabl) ? BL : 0) | (s.pf ? PF : 0);
 }
 
+INLINE i32 with_or_without(i32 objects, i32 object, bool with) { return with ? objects | object : objects & ~object; }
+
+INLINE void set_object(Frame& f, Mask& mask, i32 object, const Mask& pixels) {
+    mask = pixels;
+    f.present[0] = with_or_without(f.present[0], object, pixels.w[0] != 0);
+    f.present[1] = with_or_without(f.present[1], object, pixels.w[1] != 0);
+    f.present[2] = with_or_without(f.present[2], object, pixels.w[2] != 0);
+}
+
 OUTLINE void refresh_objects(const Console& s, Frame& f) {
-    if (f.dirty & P0) f.p0 = player_pixels(pattern_p0(s), s.refp0, s.pos_p0, s.nusiz0, s.skip_p0);
-    if (f.dirty & P1) f.p1 = player_pixels(pattern_p1(s), s.refp1, s.pos_p1, s.nusiz1, s.skip_p1);
+    if (f.dirty & P0)
+        set_object(f, f.p0, P0, player_pixels(pattern_p0(s), s.refp0, s.pos_p0, s.nusiz0, s.skip_p0));
+    if (f.dirty & P1)
+        set_object(f, f.p1, P1, player_pixels(pattern_p1(s), s.refp1, s.pos_p1, s.nusiz1, s.skip_p1));
     if (f.dirty & M0) {
         i32 size = (s.nusiz0 >> 4) & 3;
         if (s.m0_override == 1) size |= 1;
-        f.m0 = s.enam0 && !s.resmp0 && s.m0_override != 2
-                   ? repeated(((u64)1 << (1 << size)) - 1, s.pos_m0, s.nusiz0, false)
-                   : no_pixels();
+        set_object(f, f.m0, M0,
+                   s.enam0 && !s.resmp0 && s.m0_override != 2
+                       ? repeated(((u64)1 << (1 << size)) - 1, s.pos_m0, s.nusiz0, false)
+                       : no_pixels());
     }
     if (f.dirty & M1)
-        f.m1 = s.enam1 && !s.resmp1 ? repeated(((u64)1 << (1 << ((s.nusiz1 >> 4) & 3))) - 1, s.pos_m1, s.nusiz1, false)
-                                    : no_pixels();
+        set_object(f, f.m1, M1,
+                   s.enam1 && !s.resmp1
+                       ? repeated(((u64)1 << (1 << ((s.nusiz1 >> 4) & 3))) - 1, s.pos_m1, s.nusiz1, false)
+                       : no_pixels());
     if (f.dirty & BL)
-        f.bl = (s.vdelbl ? s.enabl_delayed : s.enabl)
-                   ? pixels_at(((u64)1 << (1 << ((s.ctrlpf >> 4) & 3))) - 1, s.pos_bl)
-                   : no_pixels();
-    if (f.dirty & PF) f.pf = playfield_pixels((u32)s.pf, s.reflect);
+        set_object(f, f.bl, BL,
+                   (s.vdelbl ? s.enabl_delayed : s.enabl)
+                       ? pixels_at(((u64)1 << (1 << ((s.ctrlpf >> 4) & 3))) - 1, s.pos_bl)
+                       : no_pixels());
+    if (f.dirty & PF) set_object(f, f.pf, PF, playfield_pixels((u32)s.pf, s.reflect));
     f.dirty = 0;
 }
 
@@ -131,31 +148,22 @@ enum {
 #define SIXTEEN_OF(e) FOUR_OF(e), FOUR_OF((e) + 4), FOUR_OF((e) + 8), FOUR_OF((e) + 12)
 CONSTANT i32 LATCHES[64] = {SIXTEEN_OF(0), SIXTEEN_OF(16), SIXTEEN_OF(32), SIXTEEN_OF(48)};
 
-INLINE i32 touching(i32 latch, Mask p, Mask q) { return latch && any(p & q) ? latch : 0; }
+INLINE i32 touching(i32 latch, u64 p, u64 q) { return p & q ? latch : 0; }
 
-INLINE void notice_collisions(Console& s, const Frame& f, i32 open, Mask range) {
+// In one word of a line; `open`: latches that can still be set there.
+INLINE void notice_collisions(Console& s, const Frame& f, i32 open, i32 n, u64 range) {
+    const u64 p0 = f.p0.w[n] & range, m0 = f.m0.w[n] & range, p1 = f.p1.w[n] & range, m1 = f.m1.w[n] & range;
+    const u64 bl = f.bl.w[n] & range, pf = f.pf.w[n];
     i32 c = 0;
-    if (open & WITH_P0) {
-        const Mask p0 = f.p0 & range;
-        if (any(p0))
-            c |= touching(open & P0_M0, p0, f.m0) | touching(open & P0_M1, p0, f.m1) | touching(open & P0_BL, p0, f.bl) |
-                 touching(open & P0_PF, p0, f.pf) | touching(open & P0_P1, p0, f.p1);
-    }
-    if (open & (P1_M0 | P1_M1 | P1_BL | P1_PF)) {
-        const Mask p1 = f.p1 & range;
-        if (any(p1))
-            c |= touching(open & P1_M0, p1, f.m0) | touching(open & P1_M1, p1, f.m1) | touching(open & P1_BL, p1, f.bl) |
-                 touching(open & P1_PF, p1, f.pf);
-    }
-    if (open & (M0_BL | M0_PF | M0_M1)) {
-        const Mask m0 = f.m0 & range;
-        c |= touching(open & M0_BL, m0, f.bl) | touching(open & M0_PF, m0, f.pf) | touching(open & M0_M1, m0, f.m1);
-    }
-    if (open & (M1_BL | M1_PF)) {
-        const Mask m1 = f.m1 & range;
-        c |= touching(open & M1_BL, m1, f.bl) | touching(open & M1_PF, m1, f.pf);
-    }
-    c |= touching(open & BL_PF, f.bl & range, f.pf);
+    if (open & WITH_P0)
+        c |= touching(P0_M0, p0, m0) | touching(P0_M1, p0, m1) | touching(P0_BL, p0, bl) | touching(P0_PF, p0, pf) |
+             touching(P0_P1, p0, p1);
+    if (open & (P1_M0 | P1_M1 | P1_BL | P1_PF))
+        c |= touching(P1_M0, p1, m0) | touching(P1_M1, p1, m1) | touching(P1_BL, p1, bl) | touching(P1_PF, p1, pf);
+    if (open & (M0_BL | M0_PF | M0_M1))
+        c |= touching(M0_BL, m0, bl) | touching(M0_PF, m0, pf) | touching(M0_M1, m0, m1);
+    if (open & (M1_BL | M1_PF)) c |= touching(M1_BL, m1, bl) | touching(M1_PF, m1, pf);
+    if (open & BL_PF) c |= touching(BL_PF, bl, pf);
     s.collisions |= c;
 }
 
@@ -164,33 +172,34 @@ INLINE bool playfield_has_score_colours(const Console& s, i32 enabled) {
     return (s.ctrlpf & 2) && (!(s.ctrlpf & 4) || enabled == PF);
 }
 
-INLINE void paint_objects(const Console& s, const Frame& f, u8* row, i32 enabled, Mask range) {
-    const Mask left = {~(u64)0, 0xFFFF, 0};
+// One word of a row. `here`: the objects with pixels in it; `score`: the playfield has the players' colours.
+INLINE void paint_objects(const Console& s, const Frame& f, u8* row, i32 here, bool score, i32 n, u64 range) {
+    const u64 left = n == 0 ? ~(u64)0 : n == 1 ? 0xFFFF : 0;
     Layers layers;
     layers_begin(layers, range, s.colubk);
     if (s.ctrlpf & 4) {
-        if (enabled & (P1 | M1)) layers_add(layers, (f.p1 | f.m1) & range, s.colup1);
-        if (enabled & (P0 | M0)) layers_add(layers, (f.p0 | f.m0) & range, s.colup0);
-        if (enabled & BL) layers_add(layers, f.bl & range, s.colupf);
-    } else if (enabled & BL) {
-        layers_add(layers, f.bl & range, s.colupf);
+        if (here & (P1 | M1)) layers_add(layers, (f.p1.w[n] | f.m1.w[n]) & range, s.colup1);
+        if (here & (P0 | M0)) layers_add(layers, (f.p0.w[n] | f.m0.w[n]) & range, s.colup0);
+        if (here & BL) layers_add(layers, f.bl.w[n] & range, s.colupf);
+    } else if (here & BL) {
+        layers_add(layers, f.bl.w[n] & range, s.colupf);
     }
-    if (enabled & PF) {
-        if (playfield_has_score_colours(s, enabled)) {
-            layers_add(layers, f.pf & range & left, s.colup0);
-            layers_add(layers, without(f.pf & range, left), s.colup1);
+    if (here & PF) {
+        if (score) {
+            layers_add(layers, f.pf.w[n] & range & left, s.colup0);
+            layers_add(layers, f.pf.w[n] & range & ~left, s.colup1);
         } else {
-            layers_add(layers, f.pf & range, s.colupf);
+            layers_add(layers, f.pf.w[n] & range, s.colupf);
         }
     }
     if (!(s.ctrlpf & 4)) {
-        if (enabled & (P1 | M1)) {
-            Mask m = (f.p1 | f.m1) & range;
-            layers_add(layers, (s.ctrlpf & 2) ? without(m, f.pf & left) : m, s.colup1);
+        if (here & (P1 | M1)) {
+            const u64 m = (f.p1.w[n] | f.m1.w[n]) & range;
+            layers_add(layers, (s.ctrlpf & 2) ? m & ~(f.pf.w[n] & left) : m, s.colup1);
         }
-        if (enabled & (P0 | M0)) layers_add(layers, (f.p0 | f.m0) & range, s.colup0);
+        if (here & (P0 | M0)) layers_add(layers, (f.p0.w[n] | f.m0.w[n]) & range, s.colup0);
     }
-    layers_end(layers, row);
+    layers_end(layers, row + 64 * n);
 }
 
 // A piece that ends inside a group of four pixels is continued to the end of the group, in some cases.
@@ -217,6 +226,33 @@ OUTLINE void paint_rest_of_group(const Console& s, const Frame& f, u8* row, i32 
     for (i32 x = x1; x < group + 4; x++) row[x] = (u8)colour;
 }
 
+// Pixels x0 <= x < x1 of one line, and the collisions in them.
+INLINE void draw_pixels(Console& s, Frame& f, u8* row, i32 x0, i32 x1) {
+    if (f.dirty) refresh_objects(s, f);
+    const bool exactly = f.drawing == DRAW_EXACTLY;
+    const i32 enabled = exactly || (s.ctrlpf & 6) == 6 ? enabled_objects(s) : 0;  // for those who ask
+    const bool score = playfield_has_score_colours(s, enabled);
+    const Mask range = without(pixels_below(x1), pixels_below(x0));
+    for (i32 n = 0; n < WORDS; n++) {
+        if (!range.w[n]) continue;
+        const i32 open = LATCHES[f.present[n]] & ~s.collisions;  // can still be set
+        if (open) notice_collisions(s, f, open, n, range.w[n]);
+        paint_objects(s, f, row, f.present[n], score, n, range.w[n]);
+    }
+    if (exactly && (x1 & 3)) paint_rest_of_group(s, f, row, enabled, x0, x1);
+}
+
+// The collisions alone.
+INLINE void look_at_pixels(Console& s, Frame& f, i32 x0, i32 x1) {
+    if (!(LATCHES[enabled_objects(s)] & ~s.collisions)) return;
+    if (f.dirty) refresh_objects(s, f);
+    const Mask range = without(pixels_below(x1), pixels_below(x0));
+    for (i32 n = 0; n < WORDS; n++) {
+        const i32 open = LATCHES[f.present[n]] & ~s.collisions;
+        if (open) notice_collisions(s, f, open, n, range.w[n]);
+    }
+}
+
 // Clocks h0 <= h < h1 of one line.
 OUTLINE void draw_piece(Console& s, Frame& f, i32 line, i32 h0, i32 h1) {
     i32 x0 = h0 < BLANK_CLOCKS ? 0 : h0 - BLANK_CLOCKS, x1 = h1 < BLANK_CLOCKS ? 0 : h1 - BLANK_CLOCKS;
@@ -226,19 +262,10 @@ OUTLINE void draw_piece(Console& s, Frame& f, i32 line, i32 h0, i32 h1) {
     if (x1 > x0) {
         if (s.vblank & 2) {
             if (paints) paint_span(row, x0, x1, 0);
+        } else if (paints) {
+            draw_pixels(s, f, row, x0, x1);
         } else {
-            const i32 enabled = enabled_objects(s);
-            const i32 open = LATCHES[enabled] & ~s.collisions;  // can still be set
-            if (paints || open) {
-                if (f.dirty) refresh_objects(s, f);
-                Mask range = pixels_below(x1);
-                if (x0 > 0) range = without(range, pixels_below(x0));
-                if (open) notice_collisions(s, f, open, range);
-                if (paints) {
-                    paint_objects(s, f, row, enabled, range);
-                    if (f.drawing == DRAW_EXACTLY && (x1 & 3)) paint_rest_of_group(s, f, row, enabled, x0, x1);
-                }
-            }
+            look_at_pixels(s, f, x0, x1);
         }
     }
     if (s.comb) {
@@ -276,9 +303,8 @@ OUTLINE void end_line(Console& s, Frame& f) {
 }
 
 OUTLINE void draw_lines(Console& s, Frame& f, i32 target) {
-    i32 line = (s.drawn - s.line0) / CLOCKS_PER_LINE;
-    i32 line_start = s.line0 + line * CLOCKS_PER_LINE;
     while (s.drawn < target) {
+        const i32 line = f.line, line_start = f.line_start;
         i32 line_end = line_start + CLOCKS_PER_LINE;
         i32 end = target < line_end ? target : line_end;
         if (s.drawn == line_start && s.drawn > f.window_start) {
@@ -290,13 +316,14 @@ OUTLINE void draw_lines(Console& s, Frame& f, i32 target) {
             if (f.drawing != DRAW_NOTHING && row > 0 && row < MAX_ROWS)
                 copy_row(f.picture + row * PIXELS, f.picture + (row - 1) * PIXELS);
         } else {
-            bool combed = s.comb != 0;
-            draw_piece(s, f, line, s.drawn - line_start, end - line_start);
-            f.same_line = whole && !combed;
+            const i32 from = s.drawn - line_start, to = end - line_start;
+            const bool combed = s.comb != 0;
+            // Most writes are made before the line is seen.
+            if (to > BLANK_CLOCKS || f.drawing == DRAW_EXACTLY) draw_piece(s, f, line, from, to);
+            f.same_line = from <= BLANK_CLOCKS && end == line_end && !combed;
         }
         s.drawn = end;
-        line++;
-        line_start = line_end;
+        if (end == line_end) f.line++, f.line_start = line_end;
     }
 }
 
