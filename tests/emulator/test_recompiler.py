@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from rl_speed.emulator.games import find_game
+from rl_speed.emulator.libraries import find_blocks
 from tests.emulator.factory import console
 
 
@@ -64,3 +66,8 @@ def test_recompiled_and_interpreted_code_agree_on_random_code(name):
     assert jammed > 20  # illegal opcodes were among them
     for one in both:
         one.close()
+
+
+def test_rounds_of_a_loop_that_waits_for_the_timer_are_left_out():
+    """That the frames are the same is what the tests above say."""
+    assert "p.await_timer<4, 7>(budget);" in find_blocks(find_game("pong"))

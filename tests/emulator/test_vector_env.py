@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatistics
 
 from rl_speed.emulator import AtariVectorEnv
+from rl_speed.emulator.games import game_names
 from rl_speed.system.errors import UserError
 from tests.emulator.factory import VARIED
 
@@ -120,6 +121,13 @@ WHOLE_GAMES = {
 def test_whole_games(name):
     arguments = {"autoreset_mode": WHOLE_GAMES[name], "reward_clipping": False}
     assert_equal_to_ale_py(name, 0, games=3, recompile=name == "pong", **arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", game_names())
+def test_every_game_is_seen_as_ale_py_shows_it(name):
+    assert_equal_to_ale_py(name, 400, recompile=True)
 
 
 @pytest.mark.slow
