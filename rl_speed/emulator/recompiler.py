@@ -231,7 +231,8 @@ class _Writer:
         if len(block) != 2 or block[0].op.mode != "abs" or block[0].operand & 0x1285 != 0x284:
             return ""
         load, branch = block
-        if load.op.mnemonic not in ("LDA", "LDX", "LDY") or branch.op.mnemonic != "BNE" or branch.target != load.address:
+        is_round = branch.op.mnemonic == "BNE" and branch.target == load.address
+        if load.op.mnemonic not in ("LDA", "LDX", "LDY") or not is_round:
             return ""
         taken = 2 if (branch.next_address ^ load.address) & 0xFF00 else 1
         return f"p.await_timer<{load.op.cycles}, {load.op.cycles + branch.op.cycles + taken}>(budget);"

@@ -81,8 +81,8 @@ def play_games(
     """Plays full games on ale-py with the training's preprocessing and precision, with all cores.
 
     Each env plays a fixed number of games, so that short games do not count more often than long ones. The envs step in
-    two groups: while one's games run on threads of their own the network acts for the other, and a group that has played
-    its games rests. More groups rest sooner, but the network then acts for few envs at a time.
+    two groups: while one's games run on threads of their own the network acts for the other, and a group that has
+    played its games rests. More groups rest sooner, but the network then acts for few envs at a time.
 
     Args:
         network: frozen Q-network.

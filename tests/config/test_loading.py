@@ -161,7 +161,7 @@ def test_what_holds_for_a_game_alone_is_laid_over_its_own_file(two_games):
     pong = load_config(two_games)
     # A file that extends another has the last word, in general and for a game.
     assert (pong.envs.crop_top, pong.envs.crop_bottom, pong.envs.actions) == (10, 7, ("NOOP", "RIGHT", "LEFT"))
-    assert pong.annealing.returns == (6, 20)
+    assert pong.annealing.returns == (6, 19.5)
     breakout = load_config(two_games, ["envs.game=breakout"])
     assert (breakout.envs.crop_top, breakout.envs.crop_bottom, breakout.envs.actions) == (3, 7, "minimal")
     assert (breakout.stop.reward, breakout.annealing.returns) == (30, None)
