@@ -1,6 +1,7 @@
 """Consoles on the CPU: beside ale-py's, saved and restored, on programs of our own, and misused."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -330,3 +331,23 @@ def test_misuse_is_refused(pong):
     closed.close()
     with pytest.raises(RuntimeError, match="closed"):
         closed.act(0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86-64's levels")
+@pytest.mark.parametrize(
+    "size", [{}, {"image_height": 60, "image_width": 100, "first_row": 7, "rows": 41}], ids=["usual", "other"]
+)
+@pytest.mark.parametrize("game", ["crossbow", "pong"])
+def test_processors_of_every_kind_show_the_same(game, size):
+    """Painting and resizing are written for AVX-512, for AVX2, and for what has neither."""
+    rng = np.random.default_rng(4)
+    actions = rng.integers(0, 3, (300, 4))
+    seen = []
+    for flags in ((), ("-march=x86-64-v3",), ("-march=x86-64-v2",)):
+        one = console(game, num_consoles=4, settings=ConsoleSettings(**size), extra_flags=flags)
+        one.seed(np.arange(4))
+        seen.append([one.step(step).observation.copy() for step in actions])
+        one.close()
+    np.testing.assert_array_equal(seen[1], seen[0])
+    np.testing.assert_array_equal(seen[2], seen[0])

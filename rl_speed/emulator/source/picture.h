@@ -230,7 +230,7 @@ OUTLINE void paint_rest_of_group(const Console& s, const Frame& f, u8* row, i32 
 INLINE void draw_pixels(Console& s, Frame& f, u8* row, i32 x0, i32 x1) {
     if (f.dirty) refresh_objects(s, f);
     const bool exactly = f.drawing == DRAW_EXACTLY;
-    const i32 enabled = exactly || (s.ctrlpf & 6) == 6 ? enabled_objects(s) : 0;  // for those who ask
+    const i32 enabled = exactly || (s.ctrlpf & 6) == 6 ? enabled_objects(s) : 0;  // nobody else asks for them
     const bool score = playfield_has_score_colours(s, enabled);
     const Mask range = without(pixels_below(x1), pixels_below(x0));
     for (i32 n = 0; n < WORDS; n++) {

@@ -54,13 +54,13 @@ class Workers {
         u32 end = given.load(std::memory_order_relaxed);
         for (i32 k = 0; k < count; k++) jobs[(end + (u32)k) % slots].store(indices ? indices[k] : k);
         given.store(end + (u32)count);
-        i32 wanted = (count < threads ? count : threads) - (helps ? 1 : 0);
-        if (wanted <= 0) return;
+        i32 sleepers = (count < threads ? count : threads) - (helps ? 1 : 0);
+        if (sleepers <= 0) return;
         std::lock_guard<std::mutex> lock(mutex);
-        if (wanted >= asleep)
+        if (sleepers >= asleep)
             wake.notify_all();
         else
-            for (; wanted > 0; wanted--) wake.notify_one();
+            for (; sleepers > 0; sleepers--) wake.notify_one();
     }
 
     // Waits until `count` more jobs have ended, and says which; in the order in which they ended. Returns how many: no
