@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -102,6 +103,20 @@ def actors_of(process):
 
 def assert_all_end(processes):
     assert not psutil.wait_procs(processes, timeout=HANG_SECONDS)[1]
+
+
+def is_alive(number):
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def assert_no_process_stays(numbers):
+    """For those whose ending nobody has waited for, and who need not be children of this process."""
+    deadline = time.monotonic() + HANG_SECONDS
+    while alive := [number for number in numbers if is_alive(number)]:
+        assert time.monotonic() < deadline, f"still there: {alive}"
+        time.sleep(0.02)
 
 
 def assert_no_leftovers(directory, processes, shared_before):

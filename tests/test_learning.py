@@ -38,13 +38,11 @@ def mean_return(checkpoint, epsilon):
 
 # The others are tried by the slow tests.
 FAST = ("plain", "everything")
+# What players in Ray play is equal to what others play: a test of theirs.
+MARKS = dict.fromkeys(FAST, ()) | {"ray": [pytest.mark.ray, pytest.mark.exhaustive]}
 
 
-def marked(name):
-    return pytest.param(name, marks=() if name in FAST else pytest.mark.ray if name == "ray" else pytest.mark.slow)
-
-
-@pytest.mark.parametrize("name", map(marked, VARIANTS))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MARKS.get(name, pytest.mark.slow)) for name in VARIANTS])
 def test_a_run_learns_to_look_ahead(name, tmp_path):
     content = merged(merged(RUN, VARIANTS[name]), {"logging": {"directory": str(tmp_path)}})
     if name == "ray":

@@ -5,13 +5,13 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from rl_speed.emulator.compiler import cache_folder, describe_cache, library_path, trim_cache
 from rl_speed.system.compiler import find_compiler
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import EndedBeforeStartError, UserError
+from tests.command_line import assert_no_process_stays
 
 
 def test_unwritable_cache(monkeypatch, tmp_path):
@@ -42,9 +42,7 @@ def test_a_run_that_has_to_end_does_not_wait_for_the_compiler(monkeypatch, tmp_p
     with pytest.raises(EndedBeforeStartError, match=r"interrupted: .*compiled"):
         library_path({}, {}, ending=Ending(stop))
     assert list((tmp_path / "cache" / "rl_speed" / "emulator").iterdir()) == []
-    number = int(started.read_text())
-    while psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.01)
+    assert_no_process_stays([int(started.read_text())])
 
 
 def test_what_was_not_used_for_longest_leaves_the_cache(monkeypatch, tmp_path):

@@ -336,9 +336,14 @@ def test_misuse_is_refused(pong):
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86-64's levels")
 @pytest.mark.parametrize(
-    "size", [{}, {"image_height": 60, "image_width": 100, "first_row": 7, "rows": 41}], ids=["usual", "other"]
+    ("game", "size"),
+    [
+        ("crossbow", {}),
+        ("pong", {"image_height": 60, "image_width": 100, "first_row": 7, "rows": 41}),
+        pytest.param("pong", {}, marks=pytest.mark.exhaustive),
+    ],
+    ids=["pieces", "other-size", "usual"],
 )
-@pytest.mark.parametrize("game", ["crossbow", "pong"])
 def test_processors_of_every_kind_show_the_same(game, size):
     """Painting and resizing are written for AVX-512, for AVX2, and for what has neither."""
     rng = np.random.default_rng(4)

@@ -22,7 +22,10 @@ def test_every_game_of_the_table_has_a_rom_with_the_recorded_checksum():
 # Those without a NOOP, and those that take no FIRE, are the odd ones.
 @pytest.mark.parametrize(
     "names",
-    [("pong", "backgammon", "skiing", "lost_luggage"), pytest.param(game_names(), marks=pytest.mark.slow)],
+    [
+        ("pong", "backgammon", "skiing", "lost_luggage"),
+        pytest.param(game_names(), marks=[pytest.mark.slow, pytest.mark.exhaustive]),
+    ],
     ids=["some", "all"],
 )
 def test_the_actions_are_those_of_ale_py(names):

@@ -23,7 +23,7 @@ from rl_speed.system.errors import ActorError, ActorGoneError, UserError
 from rl_speed.system.ray_cluster import RayCluster
 from rl_speed.system.stage_timer import StageTimer
 from tests.clusters import cluster_of
-from tests.command_line import HANG_SECONDS
+from tests.command_line import HANG_SECONDS, assert_no_process_stays
 from tests.conftest import TINY
 from tests.experience.generators.fake_ray import ActorDiedError, ActorUnavailableError, FakeRay
 from tests.experience.generators.scripted_actors import fail, make_scripted, refuse
@@ -268,7 +268,7 @@ def test_a_killed_actor_comes_back_with_other_games(caplog):
         everyone = generator._transport.process_ids
     finally:
         generator.close()
-    assert not any(psutil.pid_exists(pid) for pid in everyone)
+    assert_no_process_stays(everyone)
 
 
 @pytest.mark.ray
@@ -309,8 +309,7 @@ def test_a_killed_node_costs_its_unfinished_rollouts_only(cluster, caplog):
 
     assert not ray.is_initialized()
     assert len(cluster.list_all_nodes()) == 2
-    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in everyone if psutil.pid_exists(pid)], timeout=60)
-    assert not alive
+    assert_no_process_stays(everyone)
 
 
 @pytest.mark.ray
@@ -329,7 +328,6 @@ def test_a_cluster_of_the_callers_is_used_and_left_alone():
         pids = generator._transport.process_ids
         generator.close()
         assert ray.is_initialized()
-        _, alive = psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=60)
-        assert not alive
+        assert_no_process_stays(pids)
     finally:
         ray.shutdown()
