@@ -140,8 +140,8 @@ class Consoles:
         stacked = math.prod(shape) if self.settings.frame_stack > 1 else 0
         planes = channels * sizes[2]
         # Three observations: the last one, the caller's, and that of games that ended.
-        needed = n * (sizes[0] + sizes[1] + 2 * sizes[2] + planes + sizes[3] + stacked + 3 * math.prod(shape))
-        needed += starts * (2 * sizes[2] + planes)
+        needed = n * (sizes[0] + sizes[1] + sizes[7] + planes + sizes[3] + stacked + 3 * math.prod(shape))
+        needed += starts * (sizes[7] + planes)
         free = psutil.virtual_memory().available
         if needed > free:
             raise UserError(
@@ -151,7 +151,7 @@ class Consoles:
         self.state: dict[str, UInt8Array] = {
             "console": np.zeros((n, sizes[0]), dtype=np.uint8),
             "generators": np.zeros((n, sizes[1]), dtype=np.uint8),
-            "pictures": np.zeros((n, 2 * sizes[2]), dtype=np.uint8),
+            "pictures": np.zeros((n, sizes[7]), dtype=np.uint8),
             "planes": np.zeros((n, planes), dtype=np.uint8),
             "episode": np.zeros((n, sizes[3]), dtype=np.uint8),
         }
@@ -159,6 +159,7 @@ class Consoles:
             self.state["stack"] = np.zeros((n, stacked), dtype=np.uint8)
         self._observations = ArrayPool((n, *shape))
         self._final = np.zeros((n, *shape), dtype=np.uint8)
+        self._results = np.zeros((n, RESULTS), dtype=np.int32)
         self._actions = np.zeros(n, dtype=np.int32)
         self._paddle_steps = np.zeros(n, dtype=np.int32)
         # What the consoles write to; one place, which the threads' end is tied to.
@@ -272,7 +273,7 @@ class Consoles:
     def _start(self, operation: int, mask: BoolArray | None, seeds: np.ndarray[Any, Any] | None = None) -> Step:
         self.drop()
         self.upgrade()
-        observation, results = self._observations.take(), self._new_results()
+        observation, results = self._observations.take(), self._results
         parts: list[tuple[int, Int32Array | None]] = [(operation, None)]
         if mask is not None:
             chosen = np.broadcast_to(np.asarray(mask, dtype=np.bool_), self.num_consoles)
@@ -284,9 +285,6 @@ class Consoles:
             order.seeds = _address(seeds)
             self._run(order, consoles)
         return as_step(observation, self._final, results)
-
-    def _new_results(self) -> Int32Array:
-        return np.empty((self.num_consoles, RESULTS), dtype=np.int32)
 
     def _order(self, operation: int, observation: UInt8Array | None, results: Int32Array) -> _Order:
         self._written[:] = [observation, results]
@@ -316,7 +314,7 @@ class Consoles:
         self.drop()
         self.upgrade()
         self._take(slice(None), actions, paddle_steps)
-        order = self._order(_STEP, self._observations.take() if seen else None, self._new_results())
+        order = self._order(_STEP, self._observations.take() if seen else None, self._results)
         order.paddle_steps = None if paddle_steps is None else _address(self._paddle_steps)
         return order
 
@@ -341,7 +339,7 @@ class Consoles:
         self._run(self._step_order(actions, None, seen=False))
 
     def _check(self, actions: Int64Array) -> None:
-        if actions.min() < 0 or actions.max() >= len(self.action_names):
+        if actions.astype(np.uint64).max() >= len(self.action_names):  # where those below 0 are huge
             raise UserError(f"actions: {actions.tolist()} must be indices from 0 to {len(self.action_names) - 1}.")
 
     def _take(self, consoles: Any, actions: Int64Array, paddle_steps: Int32Array | None) -> None:
@@ -378,7 +376,7 @@ class Consoles:
     @cached_property
     def _some(self) -> tuple[UInt8Array, Int32Array]:
         # The same memory every time: consoles that are not ready yet go on writing to it.
-        return self._observations.take(), self._new_results()
+        return self._observations.take(), np.empty_like(self._results)
 
     # --- frame by frame, exactly drawn ---
 

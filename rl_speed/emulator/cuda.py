@@ -135,9 +135,9 @@ class CudaConsoles:
         self._allocate(c)
 
     def _allocate(self, c: CSettings) -> None:
-        sizes = self._tensor(12, dtype=torch.int32)
+        sizes = self._tensor(13, dtype=torch.int32)
         self._launch("structure_sizes", 1, 1, sizes)
-        console, generators, picture, episode, settings_bytes, _, axis, arrays, log, start, *threads = sizes.tolist()
+        console, generators, picture, episode, settings_bytes, _, axis, _, arrays, log, start, *threads = sizes.tolist()
         assert threads == [_LANES, _FRAME_THREADS], "threads differ between cuda.py and source/kernels.cu"
         assert arrays == ctypes.sizeof(Arrays), "Arrays differ between cuda.py and source/kernels.cu"
         assert settings_bytes == ctypes.sizeof(c), "Settings differ between settings.py and source/observe.h"

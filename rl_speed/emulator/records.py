@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rl_speed.system.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
+from rl_speed.system.arrays import BoolArray, Int32Array, UInt8Array
 
 RESULTS = 10  # numbers of source/observe.h's StepResult
 
@@ -20,27 +20,27 @@ class Step:
     Attributes:
         observation: [N, *observation_shape] uint8; after an end with reset_mode same_step, the next game's first.
         final_observation: the same, of the game that ended, where one did. The next step writes to it.
-        reward: [N] int64, unclipped.
-        lives: [N] int64.
+        reward: [N] int32, unclipped.
+        lives: [N] int32.
         terminated, truncated: [N] bool.
-        frame_number, episode_frame_number: [N] int64; frames since loading, and since the last reset.
+        frame_number, episode_frame_number: [N] int32; frames since loading, and since the last reset.
         ended: [N] bool; the game did. With life_loss_ends `terminated` says so of a lost life, too.
-        final_lives, final_frame_number, final_episode_frame_number: [N] int64; of the game that was played, where
+        final_lives, final_frame_number, final_episode_frame_number: [N] int32; of the game that was played, where
             those above are the next one's.
     """
 
     observation: UInt8Array
     final_observation: UInt8Array
-    reward: Int64Array
-    lives: Int64Array
+    reward: Int32Array
+    lives: Int32Array
     terminated: BoolArray = field(repr=False)
     truncated: BoolArray = field(repr=False)
-    frame_number: Int64Array = field(repr=False)
-    episode_frame_number: Int64Array = field(repr=False)
+    frame_number: Int32Array = field(repr=False)
+    episode_frame_number: Int32Array = field(repr=False)
     ended: BoolArray = field(repr=False)
-    final_lives: Int64Array = field(repr=False)
-    final_frame_number: Int64Array = field(repr=False)
-    final_episode_frame_number: Int64Array = field(repr=False)
+    final_lives: Int32Array = field(repr=False)
+    final_frame_number: Int32Array = field(repr=False)
+    final_episode_frame_number: Int32Array = field(repr=False)
 
     def rows(self, consoles: np.ndarray[Any, Any]) -> Step:
         """A copy of some consoles' part of it."""
@@ -56,8 +56,8 @@ class Step:
 
 
 def as_step(observation: UInt8Array, final_observation: UInt8Array, results: Int32Array) -> Step:
-    """A step from what the C++ source has written; `results` is [N, RESULTS]."""
-    columns = results.T.astype(np.int64)
+    """A step from what the C++ source has written; `results`, [N, RESULTS], is copied."""
+    columns = results.T.copy()
     reward, lives, terminated, truncated, frame, episode_frame, ended, *final = columns
     return Step(
         observation, final_observation, reward, lives, terminated.astype(np.bool_), truncated.astype(np.bool_), frame,

@@ -61,34 +61,58 @@ class Program:
         return bytes(data)
 
 
-def tia_program(seed: int, lines: int = 262) -> bytes:
-    """Random writes to the TIA, at random cycles, with reads of collisions and inputs into RAM."""
+def tia_program(seed: int, lines: int = 262, changing: float = 0.0) -> bytes:
+    """Random writes to the TIA, at random cycles, with reads of collisions and inputs into RAM.
+
+    Args:
+        seed: of the writes.
+        lines: of a frame, more or less.
+        changing: the share of values and of delays that change from frame to frame, most of them seldom; then lines are
+            shorter, and few of them read collisions.
+    """
     rng = np.random.default_rng(seed)
     program = Program()
     program.add(0xD8, 0xA2, 0xFF, 0x9A)  # CLD; LDX #$FF; TXS
     frame = program.here
     program.vsync()
+    if changing:
+        program.add(0xE6, 0xF1)  # INC $F1
     drawn = 3
     registers = [*range(0x04, 0x15), *range(0x1B, 0x2D), 0x2A, 0x2A, 0x10, 0x11, 0x1B, 0x1C, 0x1D, 0x1F, 0x01]
     while drawn < lines - 60 and len(program.code) < 3300:
         body = program.loop(int(rng.integers(1, 9)))
         program.wsync()
-        for _ in range(int(rng.integers(1, 11))):
+        for _ in range(int(rng.integers(1, 7 if changing else 11))):
             kind = rng.random()
             if kind < 0.75:
                 value = int(rng.integers(256))
                 register = int(rng.choice(registers))
-                program.load(value & ~2 if register == 0x01 else value)
+                value = value & ~2 if register == 0x01 else value
+                if changing and rng.random() < 0.3:
+                    value = 0  # what nobody sees
+                if changing and register != 0x01 and rng.random() < changing:
+                    bits = 1 << int(rng.integers(1, 8))
+                    program.add(0xA5, 0xF1, 0x29, bits, 0x49, value)  # LDA $F1; AND #; EOR #
+                else:
+                    program.load(value)
                 program.write(register)
-            elif kind < 0.85:
+            elif changing and kind > 1 - changing:
+                # LDA $F1; AND #; BEQ over the rest; NOP; NOP
+                program.add(0xA5, 0xF1, 0x29, 1 << int(rng.integers(1, 8)), 0xF0, 0x02, 0xEA, 0xEA)
+            elif kind < (0.76 if changing else 0.85):
                 program.add(0xA5, int(rng.integers(16)), 0x95, 0x90)  # LDA TIA; STA $90,X
             else:
                 program.add(*[0xEA] * int(rng.integers(1, 6)))
         program.end_loop(body)
         drawn += 9
-    rest = program.loop(int(rng.integers(20, 70)))
+    # A picture that ends too early is drawn exactly.
+    rest = program.loop(150 if changing else int(rng.integers(20, 70)))
     program.wsync()
     program.end_loop(rest)
+    for register in range(8 if changing else 0):
+        program.add(0xA5, register, 0x85, 0xA0 + register)  # LDA CXxx; STA $A0 and so on
+    if changing:
+        program.write(0x2C)
     program.jump(frame)
     return program.rom()
 

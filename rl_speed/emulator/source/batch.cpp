@@ -61,7 +61,7 @@ struct Batch {
     std::unique_ptr<Workers> workers;
 
     Env env(i32 index, i32 thread, i32 drawing) {
-        return Env{console[index], generators[index], pictures + (size_t)index * 2 * PICTURE_BYTES, rom.data(),
+        return Env{console[index], generators[index], pictures + (size_t)index * PICTURES_BYTES, rom.data(),
                    *frames[thread], drawing, 0, 0, 0, scratch[thread]->held, PADDLE_STEP};
     }
 };
@@ -110,9 +110,9 @@ void emulator_find_code(const u8* rom, i32 mode, const i32* actions, i32 count, 
     std::unique_ptr<Console> s(new Console());
     std::unique_ptr<Generators> g(new Generators());
     std::unique_ptr<LoggedFrame> frame(new LoggedFrame());
-    std::vector<u8> pictures(3 * PICTURE_BYTES);
+    std::vector<u8> pictures(PICTURES_BYTES + PICTURE_BYTES);
     frame->coverage = seen;
-    Env e = Env{*s, *g, pictures.data(), rom, *frame, DRAW_EXACTLY, 0, 0, 0, pictures.data() + 2 * PICTURE_BYTES,
+    Env e = Env{*s, *g, pictures.data(), rom, *frame, DRAW_EXACTLY, 0, 0, 0, pictures.data() + PICTURES_BYTES,
                 PADDLE_STEP};
     load_rom(e, 0, mode, 0, 0.0);
     for (i32 k = 0; k < count; k++) {
@@ -150,7 +150,7 @@ void console_choose(Batch* b, i32 index, i32 mode, i32 difficulty) {
 void console_look(Batch* b, i32 index, u8* ram, u8* picture, i32* numbers) {
     const Console& s = b->console[index];
     memcpy(ram, s.ram, 128);
-    memcpy(picture, b->pictures + ((size_t)index * 2 + s.picture) * PICTURE_BYTES, PICTURE_BYTES);
+    memcpy(picture, b->pictures + (size_t)index * PICTURES_BYTES + s.picture * PICTURE_BYTES, PICTURE_BYTES);
     i32 values[] = {s.rule[REWARD], lives(s), game_over(s), s.frame_number, s.episode_frame_number, s.height, s.is_pal,
                     s.cyc, s.pc, s.a, s.x, s.y, s.sp, s.lines_of_last_frame, s.unfinished, s.jammed};
     memcpy(numbers, values, sizeof(values));

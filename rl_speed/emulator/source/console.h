@@ -22,6 +22,20 @@
 #define PIXELS 160
 #define MAX_ROWS 250
 #define PICTURE_BYTES (MAX_ROWS * PIXELS)
+
+// What a row of a picture was drawn from, and what was noticed meanwhile: see replay.h. It lies behind the two pictures,
+// and so is saved and restored with them.
+#ifdef __CUDACC__
+#define PICTURES_BYTES (2 * PICTURE_BYTES)
+#else
+struct DrawnRow {
+    u64 key;          // of the registers and writes; 0: unknown
+    u16 found;        // collisions
+    u16 closed;       // latches that were set before, and so were not looked at
+    i32 same_line;    // Frame::same_line after it
+};
+#define PICTURES_BYTES (2 * PICTURE_BYTES + 2 * MAX_ROWS * (i32)sizeof(DrawnRow))
+#endif
 #define NEVER 0x7FFFFFFF
 #define RULE_VARIABLES 24
 #define TIA_REGISTERS 0x40
@@ -55,15 +69,18 @@ struct Console {
     i32 line_limit, height, is_pal;
     i32 careful;             // steps to come of which every frame is drawn, with all its edges: one was cut off
 
-    // TIA: registers
-    i32 vblank, dump_on, dump_off;
+    // TIA: what a line is drawn from
+    i32 vblank;
     i32 nusiz0, nusiz1, colup0, colup1, colupf, colubk, ctrlpf, reflect, refp0, refp1, pf;
     i32 grp0, grp1, grp0_delayed, grp1_delayed, enam0, enam1, enabl, enabl_delayed;
-    i32 hmp0, hmp1, hmm0, hmm1, hmbl, vdelp0, vdelp1, vdelbl, resmp0, resmp1, collisions;
+    i32 hmp0, hmp1, hmm0, hmm1, hmbl, vdelp0, vdelp1, vdelbl, resmp0, resmp1;
     i32 pos_p0, pos_p1, pos_m0, pos_m1, pos_bl;
     i32 skip_p0, skip_p1;    // the player's first copy is not drawn until the end of the line
-    i32 last_hmove, comb;
+    i32 comb;
     i32 drift, drift_count, m0_override; // override: 0 none, 1 at least two pixels wide, 2 not drawn
+
+    // TIA: the rest
+    i32 dump_on, dump_off, collisions, last_hmove;
 
     // Cartridge
     i32 bank, slice0, slice1, slice2;

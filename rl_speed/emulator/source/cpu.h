@@ -5,8 +5,8 @@
 // by anyone: the TIA answers with it on the lines that it does not drive.
 #pragma once
 #include "cartridge.h"
+#include "replay.h"
 #include "riot.h"
-#include "tia.h"
 
 #define INSTRUCTIONS_PER_FRAME 25000
 

@@ -7,7 +7,7 @@
 struct Env {
     Console& s;
     Generators& g;
-    u8* pictures;     // 2 x PICTURE_BYTES
+    u8* pictures;     // PICTURES_BYTES
     const u8* rom;
     Frame& f;
     i32 drawing;      // DRAW_..., of the frames to come
@@ -35,12 +35,12 @@ INLINE void system_reset(Env& e) {
     s.finish = NEVER;
     // From the dump to the star drift: every register of the TIA.
     i32* first = &s.vblank;
-    i32* last = &s.m0_override;
+    i32* last = &s.last_hmove;
     for (i32* r = first; r <= last; r++) *r = 0;
     for (i32 k = 0; k < TIA_REGISTERS; k++) s.written[k] = 0;
     s.unfinished = unfinished, s.is_pal = is_pal, s.line_limit = line_limit, s.height = height;
     u64* pixels = (u64*)e.pictures;
-    for (i32 k = 0; k < 2 * PICTURE_BYTES / 8; k++) pixels[k] = 0;
+    for (i32 k = 0; k < PICTURES_BYTES / 8; k++) pixels[k] = 0;
     cart_reset(s, 0);
 #if HAS_CART_RAM
     for (i32 k = 0; k < 128; k++) s.cart_ram[k] = (u8)random_draw(e.g.system);
@@ -82,6 +82,7 @@ INLINE void darken_rest(Env& e) {
     if (line < FIRST_LINE) line = FIRST_LINE;
     u8* picture = e.pictures + s.picture * PICTURE_BYTES;
     for (i32 k = (line - FIRST_LINE) * PIXELS; k < s.height * PIXELS; k++) picture[k] = (u8)((picture[k] & 15) >> 1);
+    for (i32 row = line - FIRST_LINE; row < s.height; row++) forget_row(e.f, row);
 }
 
 OUTLINE void run_frame(Env& e) {
@@ -90,6 +91,12 @@ OUTLINE void run_frame(Env& e) {
     if (!s.unfinished) begin_frame(s);
     f.rom = e.rom;
     f.picture = e.pictures + s.picture * PICTURE_BYTES;
+#ifndef __CUDACC__
+    f.other_picture = e.pictures + (s.picture ^ 1) * PICTURE_BYTES;
+    DrawnRow* rows = (DrawnRow*)(e.pictures + 2 * PICTURE_BYTES);
+    f.rows = rows + s.picture * MAX_ROWS;
+    f.other_rows = rows + (s.picture ^ 1) * MAX_ROWS;
+#endif
     f.drawing = e.drawing;
     f.wants_exactness = 0;
     f.entries = 0;

@@ -215,11 +215,11 @@ make_frames(Arrays a, u8* observation, u8* final_observation, i32 only_started) 
 
 KERNEL structure_sizes(i32* sizes) {
     write_sizes(sizes);
-    sizes[7] = sizeof(Arrays);
-    sizes[8] = LOG_ENTRIES * LANES * sizeof(u32);
-    sizes[9] = sizeof(Start);
-    sizes[10] = LANES;
-    sizes[11] = FRAME_THREADS;
+    sizes[8] = sizeof(Arrays);
+    sizes[9] = LOG_ENTRIES * LANES * sizeof(u32);
+    sizes[10] = sizeof(Start);
+    sizes[11] = LANES;
+    sizes[12] = FRAME_THREADS;
 }
 
 KERNEL make_axes(Axis* columns, Axis* lines, i32 width, i32 height, i32 usual_height) {

@@ -134,6 +134,7 @@ INLINE void write_sizes(i32* sizes) {
     sizes[4] = sizeof(Settings);
     sizes[5] = sizeof(Frame);
     sizes[6] = sizeof(Axis);
+    sizes[7] = PICTURES_BYTES;
 }
 
 // --- a game's start ---

@@ -38,6 +38,10 @@ struct Frame {
     const u8* rom;
     u8* coverage;     // per bank and address: 1 an instruction was run there, 2 after a jump that did not name it
     u8* picture;      // MAX_ROWS x PIXELS palette values, the one being drawn
+#ifndef __CUDACC__
+    const u8* other_picture;
+    DrawnRow *rows, *other_rows;  // of both
+#endif
     i32 drawing;      // DRAW_...
     i32 wants_exactness;  // this frame cannot be drawn right but with DRAW_EXACTLY
     i32 cycle_limit;  // a TIA write from here on ends the frame
@@ -253,12 +257,22 @@ INLINE void look_at_pixels(Console& s, Frame& f, i32 x0, i32 x1) {
     }
 }
 
+// Whoever paints a row says so.
+INLINE void forget_row(Frame& f, i32 row) {
+#ifndef __CUDACC__
+    f.rows[row].key = 0;
+#else
+    (void)f, (void)row;
+#endif
+}
+
 // Clocks h0 <= h < h1 of one line.
 OUTLINE void draw_piece(Console& s, Frame& f, i32 line, i32 h0, i32 h1) {
     i32 x0 = h0 < BLANK_CLOCKS ? 0 : h0 - BLANK_CLOCKS, x1 = h1 < BLANK_CLOCKS ? 0 : h1 - BLANK_CLOCKS;
     i32 row_index = line - s.row0_line;
     bool paints = f.drawing != DRAW_NOTHING && row_index >= 0 && row_index < MAX_ROWS;
     u8* row = f.picture + row_index * PIXELS;
+    if (paints) forget_row(f, row_index);
     if (x1 > x0) {
         if (s.vblank & 2) {
             if (paints) paint_span(row, x0, x1, 0);
@@ -280,7 +294,7 @@ OUTLINE void draw_piece(Console& s, Frame& f, i32 line, i32 h0, i32 h1) {
 }
 
 // What happens when drawing leaves a line.
-OUTLINE void end_line(Console& s, Frame& f) {
+OUTLINE void end_line_with_news(Console& s, Frame& f) {
     if (s.reflect != (s.ctrlpf & 1)) {
         s.reflect = s.ctrlpf & 1;
         f.dirty |= PF;
@@ -302,19 +316,23 @@ OUTLINE void end_line(Console& s, Frame& f) {
     }
 }
 
+INLINE void end_line(Console& s, Frame& f) {
+    if ((s.reflect ^ (s.ctrlpf & 1)) | s.skip_p0 | s.skip_p1 | s.drift) end_line_with_news(s, f);
+}
+
 OUTLINE void draw_lines(Console& s, Frame& f, i32 target) {
     while (s.drawn < target) {
         const i32 line = f.line, line_start = f.line_start;
         i32 line_end = line_start + CLOCKS_PER_LINE;
         i32 end = target < line_end ? target : line_end;
-        if (s.drawn == line_start && s.drawn > f.window_start) {
-            if ((s.reflect ^ (s.ctrlpf & 1)) | s.skip_p0 | s.skip_p1 | s.drift) end_line(s, f);
-        }
+        if (s.drawn == line_start && s.drawn > f.window_start) end_line(s, f);
         bool whole = s.drawn == line_start && end == line_end;
         if (whole && f.same_line && !s.comb) {
             i32 row = line - s.row0_line;
-            if (f.drawing != DRAW_NOTHING && row > 0 && row < MAX_ROWS)
+            if (f.drawing != DRAW_NOTHING && row > 0 && row < MAX_ROWS) {
                 copy_row(f.picture + row * PIXELS, f.picture + (row - 1) * PIXELS);
+                forget_row(f, row);
+            }
         } else {
             const i32 from = s.drawn - line_start, to = end - line_start;
             const bool combed = s.comb != 0;

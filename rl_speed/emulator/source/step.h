@@ -45,10 +45,16 @@ static void observe(Batch& b, i32 index, i32 thread, u8* observation, bool is_fi
     memcpy(out, stack, all);
 }
 
+// Of the two, the one that was drawn last, or the one before it.
+static const u8* picture_of(const Batch& b, i32 index, bool last) {
+    const i32 picture = b.console[index].picture ^ (last ? 0 : 1);
+    return b.pictures + (size_t)index * PICTURES_BYTES + picture * PICTURE_BYTES;
+}
+
 // The last picture alone.
 static void capture(Batch& b, i32 index) {
     const Console& s = b.console[index];
-    const u8* picture = b.pictures + ((size_t)index * 2 + s.picture) * PICTURE_BYTES;
+    const u8* picture = picture_of(b, index, true);
     for (i32 channel = 0; channel < b.settings.channels; channel++)
         grey_picture(table(b, s, channel), picture, s.height, planes_of(b, index) + channel * PICTURE_BYTES);
 }
@@ -57,7 +63,7 @@ static void capture(Batch& b, i32 index) {
 static void capture_earlier(Batch& b, i32 index, i32 thread, bool held) {
     const Console& s = b.console[index];
     Scratch& scratch = *b.scratch[thread];
-    const u8* other = b.pictures + ((size_t)index * 2 + (s.picture ^ 1)) * PICTURE_BYTES;
+    const u8* other = picture_of(b, index, false);
     for (i32 channel = 0; channel < b.settings.channels; channel++) {
         grey_picture(table(b, s, channel), held ? scratch.held : other, s.height, scratch.plane);
         raise_to(planes_of(b, index) + channel * PICTURE_BYTES, scratch.plane, s.height * PIXELS);
@@ -66,7 +72,7 @@ static void capture_earlier(Batch& b, i32 index, i32 thread, bool held) {
 
 static void take_kept(Batch& b, i32 index, const KeptStart& start) {
     take_start(b.console[index], b.generators[index], start);
-    memcpy(b.pictures + (size_t)index * 2 * PICTURE_BYTES, start.pictures.data(), start.pictures.size());
+    memcpy(b.pictures + (size_t)index * PICTURES_BYTES, start.pictures.data(), start.pictures.size());
     memcpy(planes_of(b, index), start.planes.data(), start.planes.size());
 }
 
@@ -74,8 +80,8 @@ static void keep(Batch& b, i32 index, KeptStart& start, const Env& e, i32 frames
     std::lock_guard<std::mutex> lock(b.starts_mutex);
     if (start.ready) return;
     keep_start(start, e, frames_before);
-    const u8* pictures = b.pictures + (size_t)index * 2 * PICTURE_BYTES;
-    start.pictures.assign(pictures, pictures + 2 * PICTURE_BYTES);
+    const u8* pictures = b.pictures + (size_t)index * PICTURES_BYTES;
+    start.pictures.assign(pictures, pictures + PICTURES_BYTES);
     start.planes.assign(planes_of(b, index), planes_of(b, index) + plane_bytes(b));
     start.ready = true;
 }

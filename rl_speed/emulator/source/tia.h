@@ -1,9 +1,6 @@
-// The TIA's picture. The processor only notes what it wrote and when (Frame::log); `replay` goes through the notes in
-// order, draws up to each write with the registers as they were, and then lets the write act. It must have caught up
-// when a collision register is read and when the frame ends.
+// What the writes to the TIA do: each draws up to where it acts, with the registers as they were, and then acts.
 #pragma once
 #include "picture.h"
-#include "warp.h"
 
 // Pixels that HMOVE at cycle c of a line adds to a position whose motion register holds the nibble v.
 INLINE i32 motion(i32 c, i32 v) {
@@ -264,49 +261,4 @@ INLINE void tia_act(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32
             // VSYNC, WSYNC, RSYNC, sound, unused addresses and reads: the picture is brought up to date, no more.
             if (exactly) draw_to(s, f, clock);
     }
-}
-
-INLINE void act_at(Console& s, Frame& f, i32 address, i32 value, i32 clock, i32& line_start) {
-    // Most writes are in the line of the last one, or in the next: a division for each was a fifth of a frame's time.
-    if (clock - line_start >= CLOCKS_PER_LINE) {
-        line_start += CLOCKS_PER_LINE;
-        if (clock - line_start >= CLOCKS_PER_LINE)
-            line_start += (clock - line_start) / CLOCKS_PER_LINE * CLOCKS_PER_LINE;
-    }
-    tia_act(s, f, address, value, clock, clock - line_start);
-}
-
-// Lets everything in the log act.
-OUTLINE void replay(Console& s, Frame& f, u32 lanes) {
-    if (!lanes) lanes = arrived_together();
-    i32 line_start = s.line0;
-    for (i32 n = 0;;) {
-        const bool waits = n < f.entries;
-        const u32 note = waits ? f.log[n * LOG_STRIDE] : 0;
-        const i32 address = note_address(note);
-        const Turn turn = next_turn(lanes, waits, note_cycle(note), address, TURNS_OF_REPLAY);
-        if (turn.over) break;
-        if (!waits || address != turn.place) continue;
-        act_at(s, f, address, note_value(note), 3 * note_cycle(note), line_start);
-        n++;
-    }
-    f.entries = 0;
-}
-
-// What the log has no place for.
-OUTLINE void note_slowly(Console& s, Frame& f, i32 cyc, i32 address, i32 value) {
-    replay(s, f, 0);
-    if (cyc < LATEST_NOTE) {
-        f.log[0] = note_of(cyc, address, value);
-        f.entries = 1;
-    } else {
-        i32 line_start = s.line0;
-        act_at(s, f, address, value, 3 * cyc, line_start);
-    }
-}
-
-OUTLINE i32 collision_read(Console& s, Frame& f, i32 address, i32 clock) {
-    replay(s, f, 0);
-    draw_to(s, f, clock);
-    return ((s.collisions >> (2 * address)) & 3) << 6;
 }

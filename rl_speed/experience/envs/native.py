@@ -60,7 +60,7 @@ class NativeVectorEnv:
         self._consoles = Consoles(game, num_envs, console_settings(config, game), threads)
         self.num_actions = len(self._consoles.action_names)
         self._journal = journal
-        self._lives = np.zeros(num_envs, dtype=np.int64)
+        self._lives = np.zeros(num_envs, dtype=np.int32)
         self._frame: UInt8Array | None = None
 
     def reset(self) -> Tensor:
