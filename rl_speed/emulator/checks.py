@@ -29,8 +29,7 @@ def state_fingerprint(game: Game, settings: ConsoleSettings) -> UInt8Array:
         settings, reset_mode="same_step", draw_all=draws, cache_starts=True, max_frames=1, mode=mode,
         difficulty=int(settings.difficulty),
     )  # fmt: skip
-    texts = source_texts()
-    layout = texts["console.h"] + texts["observe.h"] + texts["rows.h"] + game.rule_source()  # rows.h: of keys
+    layout = source_texts()["console.h"] + source_texts()["observe.h"] + game.rule_source()
     digest = hashlib.sha256(f"{game.name}\0{settings}\0{layout}".encode()).digest()
     return np.frombuffer(digest, dtype=np.uint8)
 

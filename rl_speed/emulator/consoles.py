@@ -148,10 +148,12 @@ class Consoles:
                 f"num_envs: {n:,} consoles need {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; give "
                 f"at most {max(1, int(n * free / needed)):,}."
             )
+        pictures = np.zeros((n, sizes[7]), dtype=np.uint8)
+        self._drawn_rows = pictures[:, 2 * sizes[2] :]  # of the pictures before them: source/rows.h
         self.state: dict[str, UInt8Array] = {
             "console": np.zeros((n, sizes[0]), dtype=np.uint8),
             "generators": np.zeros((n, sizes[1]), dtype=np.uint8),
-            "pictures": np.zeros((n, sizes[7]), dtype=np.uint8),
+            "pictures": pictures[:, : 2 * sizes[2]],
             "planes": np.zeros((n, planes), dtype=np.uint8),
             "episode": np.zeros((n, sizes[3]), dtype=np.uint8),
         }
@@ -450,6 +452,7 @@ class Consoles:
         check_state(state, self._fingerprint, {name: (count, array.shape[1]) for name, array in self.state.items()})
         for name, array in self.state.items():
             array[chosen] = state[name]
+        self._drawn_rows[chosen] = 0
 
     def close(self) -> None:
         """Ends the threads. The consoles cannot be used afterwards; closing twice is allowed."""

@@ -23,8 +23,8 @@
 #define MAX_ROWS 250
 #define PICTURE_BYTES (MAX_ROWS * PIXELS)
 
-// What a row of a picture was drawn from, and what was noticed meanwhile: see replay.h. It lies behind the two pictures,
-// and so is saved and restored with them.
+// What a row of a picture was drawn from, and what was noticed meanwhile: see rows.h. It lies behind the two pictures; it
+// is not saved, and whoever changes pictures sets it to 0.
 #ifdef __CUDACC__
 #define PICTURES_BYTES (2 * PICTURE_BYTES)
 #else
