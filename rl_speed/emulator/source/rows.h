@@ -1,7 +1,8 @@
 // Lines that come out as they did before, on the CPU: most of a picture is that of four frames ago. What a line shows is
 // a function of registers at its start and of writes in it; those that count are summed up into a key of 64 bits, which
 // is kept beside the row that was drawn. Where it is found again, the writes act, but nothing is drawn, and no collision
-// is looked for. That two lines which differ have the same key has a chance of 2^-64 each time.
+// is looked for. Two lines that differ have the same key with a chance of about 2^-63; where nothing but the cycles of
+// writes differs, which are multiples of 2^14 in a note, of 2^-49.
 #pragma once
 #include <cstddef>
 
@@ -19,6 +20,7 @@
 #define MOST_WRITES 24
 #define SUMMANDS (LINE_REGISTERS + MOST_WRITES + 2)
 static_assert(PLACE(m0_override) < LINE_REGISTERS, "too many registers");
+static_assert(PLACE(dump_on) == PLACE(m0_override) + 1, "a register between them would count for nothing");
 static_assert(sizeof(Console) >= FIRST_REGISTER + LINE_REGISTERS * sizeof(i32), "read beyond the console");
 
 typedef u32 Eight __attribute__((vector_size(32)));
