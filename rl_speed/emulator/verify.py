@@ -290,7 +290,9 @@ def _play_both(
                 differences += differing(
                     "the last observation", mine, theirs.final_observation[over].reshape(len(over), -1)
                 )
-            differences += differing("the result", ours.results.long().view(torch.uint8), results.view(np.uint8))
+            differences += differing(
+                "the result", ours.results.long().view(torch.uint8), results.astype(np.int64).view(np.uint8)
+            )
             if differences:
                 return step, ends, [f"step {step}: {text}" for text in differences]
         return steps, ends, []
