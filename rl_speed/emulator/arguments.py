@@ -43,6 +43,14 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def as_array(value: Any) -> np.ndarray[Any, Any]:
+    """An array of what a caller gives; of None where none can be made, such as of lists of different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return np.array(None)
+
+
 def as_autoreset_mode(value: Any) -> AutoresetMode:
     """An AutoresetMode, or its value."""
     try:
@@ -55,7 +63,7 @@ def as_autoreset_mode(value: Any) -> AutoresetMode:
 def as_obs_type(obs_type: str | None, grayscale: bool) -> str:
     """One of CHANNELS."""
     kind = obs_type or ("grayscale" if grayscale else "rgb")
-    if kind not in CHANNELS:
+    if not isinstance(kind, str) or kind not in CHANNELS:
         raise UserError(f"obs_type: {obs_type!r} is not known; give one of {', '.join(CHANNELS)}")
     return kind
 
@@ -69,7 +77,7 @@ def as_seeds(given: Any, chosen: BoolArray) -> Int64Array:
             raise UserError(f"seed: {given} cannot be the first of {count} seeds; {fix}")
         seeds[chosen] = int(given) + np.arange(count)
         return seeds
-    listed = np.asarray(given)
+    listed = as_array(given)
     if listed.ndim != 1 or listed.dtype.kind not in "iu" or not ((listed >= 0) & (listed < 2**32)).all():
         raise UserError(f"seed: {given!r} cannot be; {fix}")
     if len(listed) not in (count, len(chosen)):

@@ -11,10 +11,12 @@ import hashlib
 import logging
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -47,6 +49,7 @@ FLAGS = (
 CACHE_BYTES = 500_000_000
 SAFE_SECONDS = 24 * 3600.0
 LOOK_SECONDS = 0.2  # between two looks at whether the run has to end
+_KEPT = (".so", ".npy", ".cubin", ".log")  # libraries, where code was found, kernels and what was said of them
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -72,9 +75,33 @@ def unwritable_cache(error: OSError) -> EmulatorUnavailableError:
     )
 
 
+# As they were when this program began, whose Python they have to agree with: the files may be replaced while it runs.
+_TEXTS = {path.name: path.read_text() for path in sorted(SOURCE.iterdir()) if path.suffix in (".h", ".cpp", ".cu")}
+
+
 def source_texts() -> dict[str, str]:
     """The emulator's source files, by name."""
-    return {path.name: path.read_text() for path in sorted(SOURCE.iterdir()) if path.suffix in (".h", ".cpp", ".cu")}
+    return dict(_TEXTS)
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Writes a file of the cache, which appears when it is whole.
+
+    Raises:
+        EmulatorUnavailableError: the cache cannot be written.
+    """
+    # One of its own, in whatever process or thread; and readable for others as the user wants new files to be.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            sync_file(file)
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise unwritable_cache(error) from error
 
 
 def load_library(path: Path) -> ctypes.CDLL:
@@ -226,7 +253,7 @@ def _cached_files() -> list[tuple[float, int, Path]]:
     for path in paths:
         with suppress(OSError):
             status = path.stat()
-            if path.suffix in (".so", ".npy"):
+            if path.suffix in _KEPT:
                 files.append((status.st_mtime, status.st_size, path))
     return files
 
@@ -234,8 +261,10 @@ def _cached_files() -> list[tuple[float, int, Path]]:
 def trim_cache(newest: Path, most_bytes: int = CACHE_BYTES) -> None:
     """Deletes what was not used for longest, until no more than so many bytes are left.
 
-    Never the newest library, and nothing that was used within a day: a process may be about to load it.
+    Never the newest library, and nothing that was used within a day: a process may be about to load it. What compilers
+    that were killed have left goes as well, after a day.
     """
+    _clear_leftovers()
     files = sorted(_cached_files())
     size = sum(size for _, size, _ in files)
     for used, bytes_, path in files:
@@ -245,6 +274,18 @@ def trim_cache(newest: Path, most_bytes: int = CACHE_BYTES) -> None:
             with suppress(OSError):
                 path.unlink()
                 size -= bytes_
+
+
+def _clear_leftovers() -> None:
+    for path in cache_folder().iterdir():
+        with suppress(OSError):
+            is_leftover = path.suffix in (".tmp", ".lock") or (path.name.startswith("tmp") and path.is_dir())
+            if not is_leftover or path.stat().st_mtime > time.time() - SAFE_SECONDS:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _run(arguments: list[str], ending: Ending) -> str | None:
@@ -287,10 +328,10 @@ def _compile(
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-            for name, text in generated.items():
+            for name, text in {**source_texts(), **generated}.items():
                 (Path(folder) / name).write_text(text)
             made = Path(folder) / "emulator.so"
-            arguments = [*command, *flags, "-I", folder, "-I", str(SOURCE), str(SOURCE / main), "-o", str(made)]
+            arguments = [*command, *flags, "-I", folder, str(Path(folder) / main), "-o", str(made)]
             complaint = _run(arguments, ending)
             if complaint is not None:
                 # Some compilers do not know the processor that they run on.

@@ -232,9 +232,10 @@ class Consoles:
 
     def _call(self, function: str, *arguments: Any) -> int:
         """A function of source/batch.cpp."""
-        batch = self._batch
+        _ = self._batch  # a process that was forked must not wait for a lock that nobody will give back
         with self._lock:
-            result: int = getattr(self._library, function)(batch, *arguments)
+            # Looked at again, since another thread may have closed the consoles while this one waited.
+            result: int = getattr(self._library, function)(self._batch, *arguments)
         return result
 
     @property
@@ -312,7 +313,7 @@ class Consoles:
         self._call("batch_give", ctypes.byref(order), None, self.num_consoles)
 
     def _step_order(self, actions: Int64Array, paddle_steps: Int32Array | None, seen: bool = True) -> _Order:
-        self._check(actions)
+        self.check(actions)
         self.drop()
         self.upgrade()
         self._take(slice(None), actions, paddle_steps)
@@ -340,7 +341,8 @@ class Consoles:
         """A step without observations, for which nothing is drawn. Observations are right again after `seed`."""
         self._run(self._step_order(actions, None, seen=False))
 
-    def _check(self, actions: Int64Array) -> None:
+    def check(self, actions: Int64Array) -> None:
+        """Refuses actions that are none, with a UserError."""
         if actions.astype(np.uint64).max() >= len(self.action_names):  # where those below 0 are huge
             raise UserError(f"actions: {actions.tolist()} must be indices from 0 to {len(self.action_names) - 1}.")
 
@@ -358,7 +360,7 @@ class Consoles:
             consoles: [M] their numbers.
             actions, paddle_steps: [M], see `send`.
         """
-        self._check(actions)
+        self.check(actions)
         indices = np.ascontiguousarray(consoles, dtype=np.int32)
         self._take(indices, actions, paddle_steps)
         order = self._order(_STEP, *self._some)

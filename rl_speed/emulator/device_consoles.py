@@ -77,7 +77,8 @@ class DeviceConsoles:
         final = self._stack
         if self._is_same_step:
             final = torch.cat([older, self._consoles.final_observation[:, None]], 1)
-            starts = ended
+            # States may have been loaded of games that were over already.
+            starts, self._is_over = ended | self._is_over, torch.zeros_like(self._is_over)
         else:
             starts, self._is_over = self._is_over, ended
         goes_on = (~starts).to(torch.uint8)[:, None, None, None]

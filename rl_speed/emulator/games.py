@@ -101,6 +101,8 @@ def find_game(name: str) -> Game:
         UserError: there is no such game.
     """
     facts = _facts()
+    if not isinstance(name, str):
+        raise UserError(f"game: {name!r} is no name; give one, e.g. 'pong'.")
     if name not in facts:
         if name in NOT_FOR_ONE_PLAYER:
             raise UserError(

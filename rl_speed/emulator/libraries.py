@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import logging
 import os
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,13 +14,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from rl_speed.emulator.compiler import cached_library, library_path, load_library, mark_used, unwritable_cache
+from rl_speed.emulator.compiler import cached_library, keep, library_path, load_library, mark_used
 from rl_speed.emulator.games import Game, action_number, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.recompiler import BANKS, blocks
 from rl_speed.system.arrays import UInt8Array
 from rl_speed.system.compiler import find_compiler
-from rl_speed.system.durable import sync_file
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import EndedBeforeStartError, UserError
 
@@ -103,13 +102,9 @@ def find_blocks(game: Game, rom_path: Path | None = None, ending: Ending | None 
     coverage = _kept_coverage(path)
     if coverage is None:
         coverage = _record_coverage(game, rom, load_library(library))
-        try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-                np.save(file, coverage)
-                sync_file(file)
-            os.replace(file.name, path)
-        except OSError as error:
-            raise unwritable_cache(error) from error
+        content = io.BytesIO()
+        np.save(content, coverage)
+        keep(path, content.getvalue())
     return blocks(game.facts["cart"], rom, coverage)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 import torch
 
-from rl_speed.emulator.compiler import cache_folder, source_texts, unwritable_cache
+from rl_speed.emulator.compiler import cache_folder, keep, mark_used, source_texts, trim_cache
 from rl_speed.system.errors import UserError
 
 KERNELS = ("run_consoles", "make_frames", "structure_sizes", "make_axes")
@@ -109,14 +108,11 @@ def compile_cubin(
     cubin_path, log_path = (cache_folder() / f"{digest}.{kind}" for kind in ("cubin", "log"))
     if not (cubin_path.exists() and log_path.exists()):
         cubin, log = _compile(nvrtc, main, headers, options)
-        try:
-            cubin_path.parent.mkdir(parents=True, exist_ok=True)
-            for path, content in ((log_path, log.encode()), (cubin_path, cubin)):
-                temporary = path.with_suffix(f".{os.getpid()}")
-                temporary.write_bytes(content)
-                os.replace(temporary, path)
-        except OSError as error:
-            raise unwritable_cache(error) from error
+        keep(log_path, log.encode())
+        keep(cubin_path, cubin)
+        trim_cache(cubin_path)
+    for path in (cubin_path, log_path):
+        mark_used(path)
     return cubin_path.read_bytes(), read_report(log_path.read_text())
 
 

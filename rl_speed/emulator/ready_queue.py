@@ -33,7 +33,12 @@ class ReadyQueue:
         self._ready = deque((index, step, index) for index in range(self._consoles.num_consoles))
 
     def send(self, actions: Int64Array, paddle_steps: Int32Array | None) -> None:
-        """Starts a step of the consoles that were received last."""
+        """Starts a step of the consoles that were received last.
+
+        Raises:
+            UserError: actions that cannot be; the consoles are held still.
+        """
+        self._consoles.check(actions)
         if self._consoles.can_upgrade:
             # Nobody may play meanwhile: those that do are ready first.
             playing = self._consoles.outstanding

@@ -40,7 +40,11 @@ class SavedStates:
         Raises:
             UserError: something else than states, or states that do not fit together.
         """
-        if not parts or not all(isinstance(part, SavedStates) for part in parts):
+        if (
+            not isinstance(parts, (list, tuple))
+            or not parts
+            or not all(isinstance(part, SavedStates) for part in parts)
+        ):
             raise UserError(f"states: {parts!r} must be what save_states gave, or a list of such")
         if any(not np.array_equal(part.fingerprint, parts[0].fingerprint) for part in parts):
             raise UserError("states: they are of different games, settings or versions; join those of one kind")

@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from rl_speed.emulator.actions import ACTION_NAMES
-from rl_speed.emulator.arguments import as_autoreset_mode, as_obs_type, as_seeds, flag, is_gpu, number, whole
+from rl_speed.emulator.arguments import as_array, as_autoreset_mode, as_obs_type, as_seeds, flag, is_gpu, number, whole
 from rl_speed.emulator.checks import MAX_CONSOLES
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.continuous import as_discrete
@@ -261,9 +261,11 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
             raise UserError(f"options: {sorted(map(str, unknown))} are not known; give reset_mask or nothing")
         if not options:
             return None
-        mask = np.asarray(options["reset_mask"])
+        mask = as_array(options["reset_mask"])
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
-            raise UserError(f"reset_mask: {mask!r} must be {self.num_envs} booleans, one of them true at least")
+            raise UserError(
+                f"reset_mask: {options['reset_mask']!r} must be {self.num_envs} booleans, one of them true at least"
+            )
         if self._queue and not mask.all():
             raise UserError("reset_mask: with batch_size all envs are reset together; leave it out")
         return mask
@@ -329,8 +331,7 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
             ended = step.ended[:, None, None, None]
             infos["final_obs"], infos["_final_obs"] = step.final_observation.where(ended, step.observation), done
-            infos["final_info"] = {name: _int32(getattr(step, f"final_{name}")) for name in _COUNTERS}
-            infos["_final_info"] = done
+            infos["final_info"], infos["_final_info"] = _final_info(step, done), done
 
     def _note_ends(self, step: Step, done: BoolArray, infos: dict[str, Any]) -> None:
         if self.autoreset_mode == AutoresetMode.DISABLED:
@@ -343,9 +344,7 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
             shown = step.final_observation if step.ended[index] else step.observation
             final[index] = shown[index].reshape(self._shape).copy()
         infos["final_obs"], infos["_final_obs"] = final, done
-        last = {name: _int32(getattr(step, f"final_{name}")) for name in _COUNTERS}
-        infos["final_info"] = {**last, **{f"_{name}": done for name in last}}
-        infos["_final_info"] = done
+        infos["final_info"], infos["_final_info"] = _final_info(step, done), done
 
     def _checked(self, actions: Any) -> tuple[Int64Array, Int32Array | None]:
         """Actions as the consoles take them, of envs that can take a step."""
@@ -364,10 +363,7 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
             if self._threshold is None and tuple(actions.shape) == (count,) and not actions.is_floating_point():
                 return actions, None
             actions = actions.cpu().numpy()
-        try:
-            given = np.asarray(actions)
-        except ValueError:
-            given = np.array(None)  # lists of different lengths
+        given = as_array(actions)
         if self._threshold is not None:
             if given.shape != (count, 3) or given.dtype.kind not in "iuf" or not np.isfinite(given).all():
                 raise UserError(f"actions: {actions!r} must be finite numbers of shape ({count}, 3)")
@@ -443,7 +439,7 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
 
     def _numbers(self, envs: Any) -> Int64Array:
         """Which envs are meant, int64."""
-        chosen = np.arange(self.num_envs) if envs is None else np.asarray(envs)
+        chosen = np.arange(self.num_envs) if envs is None else as_array(envs)
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or not ((chosen >= 0) & (chosen < self.num_envs)).all():
             raise UserError(f"envs: {envs!r} must be numbers from 0 to {self.num_envs - 1}")
         if len(np.unique(chosen)) < len(chosen):
@@ -493,6 +489,12 @@ def _rebuilt(
     envs._needs_seed[:], envs._is_over[:] = needs_seed, is_over
     envs.np_random = copy.deepcopy(np_random)
     return envs
+
+
+def _final_info(step: Any, done: Any) -> dict[str, Any]:
+    """The last game's numbers, each with a mask as Gymnasium has it."""
+    last = {name: _int32(getattr(step, f"final_{name}")) for name in _COUNTERS}
+    return {**last, **{f"_{name}": done for name in last}}
 
 
 def _int32(values: Any) -> Any:

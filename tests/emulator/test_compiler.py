@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rl_speed.emulator import compiler
 from rl_speed.emulator.compiler import cache_folder, describe_cache, library_path, trim_cache
 from rl_speed.system.compiler import find_compiler
 from rl_speed.system.ending import Ending
@@ -23,11 +24,11 @@ def test_unwritable_cache(monkeypatch, tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="the compiler is a shell script")
 def test_a_run_that_has_to_end_does_not_wait_for_the_compiler(monkeypatch, tmp_path, request):
-    compiler, started = tmp_path / "slow", tmp_path / "started"
+    slow, started = tmp_path / "slow", tmp_path / "started"
     # It starts a process of its own, as compilers do.
-    compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 1 && exit\nsleep 600 & echo $! > {started}\nwait\n')
-    compiler.chmod(0o755)
-    monkeypatch.setenv("CXX", str(compiler))
+    slow.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 1 && exit\nsleep 600 & echo $! > {started}\nwait\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("CXX", str(slow))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     find_compiler.cache_clear()
     request.addfinalizer(find_compiler.cache_clear)
@@ -45,12 +46,41 @@ def test_a_run_that_has_to_end_does_not_wait_for_the_compiler(monkeypatch, tmp_p
     assert_no_process_stays([int(started.read_text())])
 
 
+def test_what_killed_compilers_left_goes_after_a_day(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = cache_folder()
+    for name, is_old in (("tmpold", True), ("tmpnew", False)):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "emulator.so").write_text("")
+        os.utime(folder / name, (1000, 1000) if is_old else None)
+    for name, is_old in (("old.tmp", True), ("new.tmp", False), ("old.lock", True), ("old.so", True)):
+        (folder / name).write_text("")
+        os.utime(folder / name, (1000, 1000) if is_old else None)
+    trim_cache(folder / "old.so")
+    assert sorted(path.name for path in folder.iterdir()) == ["new.tmp", "old.so", "tmpnew"]
+
+
+def test_what_is_compiled_is_what_was_read_when_the_program_began(monkeypatch, tmp_path):
+    monkeypatch.setattr(compiler, "SOURCE", tmp_path / "replaced")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compiled = []
+
+    def run(arguments, ending):
+        (main,) = [argument for argument in arguments if argument.endswith("batch.cpp")]
+        compiled.append(Path(main).read_text())
+        Path(arguments[-1]).write_text("")
+
+    monkeypatch.setattr(compiler, "_run", run)
+    library_path({"rule.inc": ""}, {})
+    assert compiled == [compiler.source_texts()["batch.cpp"]]
+
+
 def test_what_was_not_used_for_longest_leaves_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = cache_folder()
     assert describe_cache().startswith("0 files, 0 of at most 500 MB")
     folder.mkdir(parents=True)
-    for age, name in enumerate(("new.so", "used.so", "old.npy", "oldest.so")):
+    for age, name in enumerate(("new.so", "used.so", "old.cubin", "oldest.so")):
         (folder / name).write_bytes(bytes(1_000_000))
         os.utime(folder / name, (1000 - age, 1000 - age))
     (folder / "notes.txt").write_text("not ours")

@@ -28,6 +28,7 @@ def assert_alike(ours, expected):
         np.testing.assert_array_equal(mine, other)
     for name, values in expected[-1].items():
         if name == "final_info":
+            assert ours[-1][name].keys() == values.keys()
             done = expected[-1]["_final_info"]
             for part, numbers in ours[-1][name].items():
                 np.testing.assert_array_equal(numbers[done], values[part][done])
@@ -100,6 +101,23 @@ def test_states_go_from_the_gpu_to_the_cpu_and_back(arguments):
     ours.load_states(saved[[2, 0]], [0, 1])
     other.load_states(saved[[2, 0]], [0, 1])
     for first, second in zip(play(ours, 6, seed=2), play(other, 6, seed=2), strict=True):
+        assert_alike(first, second)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_games_that_were_over_when_they_were_saved_start_anew(mode):
+    before = make("cpu", autoreset_mode="NextStep")
+    before.reset(seed=3)
+    while not play(before, 1)[0][3].any():  # truncated
+        pass
+    saved = before.save_states()
+    ours, other = make("cuda", autoreset_mode=mode), make("cpu", autoreset_mode=mode)
+    for env in (ours, other):
+        env.reset(seed=0)
+    assert_alike(ours.load_states(saved), other.load_states(saved))
+    for first, second in zip(play(ours, 12), play(other, 12), strict=True):
         assert_alike(first, second)
 
 

@@ -40,6 +40,9 @@ def test_the_actions_are_those_of_ale_py(names):
 def test_unknown_game():
     with pytest.raises(UserError, match="no game 'pongg'; did you mean pong"):
         find_game("pongg")
+    for name in (None, ["pong"], 3):
+        with pytest.raises(UserError, match="is no name; give one"):
+            find_game(name)
 
 
 def test_wrong_rom(tmp_path):

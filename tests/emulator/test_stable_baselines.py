@@ -7,6 +7,7 @@ pytest.importorskip("stable_baselines3")
 
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecTransposeImage
 
 from rl_speed.emulator import AtariVectorEnv
@@ -50,6 +51,7 @@ def test_its_algorithms_learn_on_it(algorithm):
     arguments = {"DQN": {"buffer_size": 600, "learning_starts": 100}, "PPO": {"n_steps": 32, "batch_size": 64}}
     env = make()
     model = algorithm("CnnPolicy", env, seed=0, **arguments[algorithm.__name__])
+    model.set_logger(Logger(None, []))  # its own would leave a folder
     model.learn(400)
     assert len(model.ep_info_buffer) > 10
     assert {episode["l"] for episode in model.ep_info_buffer} == {15}

@@ -419,6 +419,15 @@ def test_a_batch_that_was_interrupted_is_never_played_twice():
     env.close()
 
 
+def test_wrong_actions_cost_no_game_of_a_batch():
+    env = make(num_envs=4, batch_size=2)
+    env.reset(seed=0)
+    with pytest.raises(UserError, match="actions"):
+        env.step([0, 99])
+    assert env.step([0, 1])[4]["env_id"].tolist() == [2, 3]
+    env.close()
+
+
 def test_batches_over_ends_of_games():
     env = make(num_envs=5, batch_size=3, autoreset_mode=SAME_STEP, continuous=True, **SHORT)
     env.action_space.seed(0)
@@ -620,6 +629,7 @@ def test_gymnasiums_wrappers_that_need_other_packages(kind, tmp_path):
         ({"num_envs": 2.5}, ["num_envs", "2.5"]),
         ({"num_envs": True}, ["num_envs", "True"]),
         ({"batch_size": 4}, ["batch_size", "4", "0 to 3"]),
+        ({"obs_type": ["ram"]}, ["obs_type", "['ram']"]),
         ({"num_threads": -1}, ["num_threads", "-1"]),
         ({"thread_affinity_offset": -2}, ["thread_affinity_offset", "-2"]),
         ({"max_num_frames_per_episode": 0}, ["max_num_frames_per_episode", "0"]),
@@ -656,19 +666,25 @@ def test_misuse_is_refused():
     for actions in ([0, 0], [0, 0, 6], [-1, 0, 0], [0.0, 1.0, 0.0], [[0], [0], [0]], "abc", None):
         with pytest.raises(UserError, match="actions"):
             env.step(actions)
-    for seed in (-1, 2**32, 1.5, "a", [1, 2], [1, 2, -3], [1, 2, None], True):
+    for seed in (-1, 2**32, 1.5, "a", [1, 2], [1, 2, -3], [1, 2, None], [1, [2, 3], 4], True):
         with pytest.raises(UserError, match="seed"):
             env.reset(seed=seed)
-    for options in ({"mask": 1}, {"reset_mask": [1, 0, 0]}, {"reset_mask": [True]}, {"reset_mask": [False] * 3}):
+    for options in (
+        {"mask": 1},
+        {"reset_mask": [1, 0, 0]},
+        {"reset_mask": [True]},
+        {"reset_mask": [False] * 3},
+        {"reset_mask": [[True], [True, False]]},
+    ):
         with pytest.raises(UserError, match="reset_mask"):
             env.reset(options=options)
-    for envs in ([3], [-1], [0.5], 1, [1, 1]):
+    for envs in ([3], [-1], [0.5], 1, [1, 1], [[0], [1, 2]]):
         with pytest.raises(UserError, match="envs"):
             env.save_states(envs)
     saved = env.save_states()
     with pytest.raises(UserError, match="3 states do not fit 2 envs"):
         env.load_states(saved, [0, 1])
-    for states in ([], [1], "abc", [saved, None]):
+    for states in ([], [1], "abc", 7, [saved, None]):
         with pytest.raises(UserError, match="states"):
             env.load_states(states)
     other = make(stack_num=2)

@@ -55,7 +55,7 @@ INLINE void step_console(const Arrays& a, Env& e, i32 index, long long action, S
     const u32 lanes = going_on(left >= LANES ? 0xFFFFFFFFu : (1u << left) - 1, !episode.over);
     if (episode.over) {
         // The next game starts in this step, whatever the action, or when the caller says so.
-        const bool starts = reset_mode == RESET_NEXT_STEP;
+        const bool starts = reset_mode != RESET_NEVER;
         a.shown[index] = starts ? SHOW_ENDED : 0;
         results[index] = result_now(e.s, !starts);
         return;

@@ -9,7 +9,7 @@
 #include "tia.h"
 
 // What a register or a write counts for: objects, their motion, a playfield in the players' colours, or ALWAYS. Objects
-// that cannot be seen in a line move unnoticed.
+// that cannot be seen in a line move unnoticed, unless that holds up what is written next.
 #define ALWAYS 64
 #define MOTION(objects) ((objects) << 7)
 #define SCORE_COLOURS (1 << 13)
@@ -117,6 +117,10 @@ INLINE i32 what_counts(const Console& s, const Line& line) {
         ((s.enabl | s.enabl_delayed) && written & (WRITE(0x1C) | WRITE(0x27))))
         objects |= BL;
     if (s.pf || shown & (WRITE(0x0D) | WRITE(0x0E) | WRITE(0x0F))) objects |= PF;
+    // A player that is placed within one of its copies has 11 clocks drawn at once, seen or not, so that what is written
+    // next may act later.
+    if (written & WRITE(0x10)) objects |= P0;
+    if (written & WRITE(0x11)) objects |= P1;
     const bool has_score_colours = objects & PF && (s.ctrlpf & 2 || written & WRITE(0x0A));
     return objects | ALWAYS | (written & WRITE(0x2A) ? MOTION(objects) : 0) | (has_score_colours ? SCORE_COLOURS : 0);
 }
