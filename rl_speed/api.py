@@ -21,7 +21,7 @@ from typing import Any
 from pytorch_lightning import Callback
 from rich.console import Console
 
-from rl_speed.config import Overrides, as_changes, game_remarks, load_config, merge, validate
+from rl_speed.config import NetworkConfig, Overrides, as_changes, game_remarks, load_config, merge, validate
 from rl_speed.experience.envs.preprocessing import action_names
 from rl_speed.experience.parts import EnvFactory, NetworkFactory, Parts
 from rl_speed.exports.exporting import Wish, make_export
@@ -96,7 +96,8 @@ def train(
         env: makes one Gymnasium env with images and discrete actions, to be played instead of a game of ale-py
             (`envs.id` does that for one of Gymnasium's registry); what the preset sets for single games is left out
             then, and there is no goal but a `stop.reward` that is set.
-        network: (K, H, W) and the number of actions -> a network from uint8 [B, K, H, W] to values [B, A].
+        network: (K, H, W) and the number of actions -> a new network from uint8 [B, K, H, W] to values [B, A], the mean
+            returns. It takes the place of all that the section `network` says; `network.noisy` is refused.
         callbacks: Lightning callbacks, called after the program's own.
         stop: set from another thread or a signal handler, it ends and saves the run at the next batch.
         verbose: print what the command line prints.
@@ -119,7 +120,7 @@ def train(
     if seed is not None:
         changes.append({"seed": seed})
     if resume is None:
-        request = _new_run(preset, changes, max_seconds, console, env is not None)
+        request = _new_run(preset, changes, max_seconds, console, Parts(env, network))
     elif preset is not None:
         raise ConfigError(
             f"config {preset} and resume {resume} exclude each other: a resumed run has its configuration; change its "
@@ -157,8 +158,9 @@ def _new_run(
     changes: list[dict[str, Any]],
     max_seconds: float | None,
     console: Console,
-    own_env: bool,
+    parts: Parts,
 ) -> Request:
+    own_env = parts.own_env is not None
     if max_seconds is not None:
         changes = [*changes, {"stop": {"max_seconds": float(max_seconds)}}]
     lines = []
@@ -167,9 +169,16 @@ def _new_run(
         lines.append(f"preset {preset}: {reason}")
     config = load_config(str(preset), changes, own_env)
     lines += game_remarks(str(preset), changes, own_env)
+    if parts.own_network is not None and (set_for_ours := _changed_fields(config.network)):
+        lines.append(f"network= is one of your own, for which these do not hold: {', '.join(set_for_ours)}")
     for line in lines if find_place(config.trainer).is_first else ():
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return Request(None, Path(preset).stem, config)
+
+
+def _changed_fields(network: NetworkConfig) -> list[str]:
+    usual = NetworkConfig()
+    return [f"network.{name}" for name in type(network).model_fields if getattr(network, name) != getattr(usual, name)]
 
 
 def _checkpoint(resume: str | Path, changes: Sequence[Mapping[str, Any]]) -> Path:
@@ -209,8 +218,7 @@ def evaluate(
     """
     if episodes < 1:
         raise UserError(f"episodes = {episodes} must be 1 or more")
-    if not 0 <= epsilon <= 1:
-        raise UserError(f"epsilon = {epsilon} must be from 0 to 1")
+    _check_chance(epsilon, seed)
     parts = Parts(env, network)
     with _unchanged():
         trained, config = load_network(resolve(Path(checkpoint)), parts)
@@ -249,6 +257,7 @@ def play(
     Raises:
         UserError: a mistake that can be put right, in one sentence.
     """
+    _check_chance(epsilon, seed)
     parts = Parts(env, network)
     with _unchanged():
         trained, config = load_network(resolve(Path(checkpoint)), parts)
@@ -270,6 +279,7 @@ def load(
     Raises:
         UserError: a mistake that can be put right, in one sentence.
     """
+    _check_chance(epsilon, seed)
     folder = resolve(Path(checkpoint))
     facts = read_model(folder)["rl_speed"]
     own_env = facts.get("parts", {}).get("own_env")
@@ -317,6 +327,13 @@ def export(
     with _unchanged():
         pushed = make_export(wish, Console(quiet=not verbose, file=patient(sys.stderr)))
     return None if pushed is None else pushed.page
+
+
+def _check_chance(epsilon: float, seed: int) -> None:
+    if not 0 <= epsilon <= 1:
+        raise UserError(f"epsilon = {epsilon} must be from 0 to 1")
+    if not 0 <= seed < 2**31:
+        raise UserError(f"seed = {seed} must be from 0 to {2**31 - 1}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 # Before torch is imported: tests that start processes must not ask for more threads than cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("RL_SPEED_CORES", None)
 
 import numpy as np
 import pytest

@@ -18,8 +18,11 @@ import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Callback
+from rich.console import Console
 
 import rl_speed
+from rl_speed import api
+from rl_speed.experience.parts import Parts
 from rl_speed.system.errors import UserError
 from tests.command_line import HANG_SECONDS
 from tests.conftest import TINY
@@ -278,6 +281,15 @@ def test_a_network_that_does_not_fit_is_refused_in_a_sentence(network, part, tmp
         train(tmp_path, network=network)
 
 
+def test_what_does_not_hold_for_a_network_of_the_callers_own_is_told():
+    heard = io.StringIO()
+    api._new_run("atari", [], None, Console(file=heard, width=1000), Parts(None, OwnNetwork))
+    (line,) = [line for line in heard.getvalue().splitlines() if "network=" in line]
+    assert "network.value" in line
+    assert "network.standardise" in line
+    assert "network.kind" not in line  # as it usually is
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -293,6 +305,18 @@ def test_mistakes_are_one_sentence(arguments, part):
     with pytest.raises(UserError, match=re.escape(part)) as caught:
         rl_speed.train(**arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "call", [rl_speed.evaluate, rl_speed.load, lambda run, **given: rl_speed.play(run, "x", **given)]
+)
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [({"epsilon": 5}, "epsilon = 5"), ({"seed": -1}, "seed = -1"), ({"seed": 2**31}, "seed = 2147483648")],
+)
+def test_chance_is_checked_before_anything_is_read(call, given, part):
+    with pytest.raises(UserError, match=f"{part} must be from 0 to"):
+        call("no_such_run", **given)
 
 
 @pytest.mark.slow

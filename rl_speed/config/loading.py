@@ -262,11 +262,16 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def validate(content: Mapping[str, Any]) -> RunConfig:
-    """Builds a RunConfig from nested dictionaries; raises ConfigError with one sentence."""
+def validate(content: Mapping[str, Any], is_new: bool = True) -> RunConfig:
+    """Builds a RunConfig from nested dictionaries; raises ConfigError with one sentence.
+
+    Args:
+        content: sections by name.
+        is_new: see `rules.check_rules`.
+    """
     try:
         config = RunConfig.model_validate(dict(content))
     except ValidationError as error:
         raise ConfigError(sentence(error, RunConfig)) from None
-    check_rules(config)
+    check_rules(config, is_new)
     return config

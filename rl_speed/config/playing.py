@@ -186,7 +186,9 @@ class ActorsConfig(Section):
     free_running: bool = Field(
         False, description="learner and actors do not wait for each other; the replay ratio is what it is"
     )
-    timeout_seconds: float = Field(60.0, gt=0, description="a silent but living actor is given up after this")
+    timeout_seconds: float = Field(
+        60.0, gt=0, le=604_800, description="a silent but living actor is given up after this"
+    )
     address: str | None = Field(
         None,
         description="of a running Ray cluster's head, host:port, or auto where this machine is in one; null: a cluster "

@@ -149,6 +149,22 @@ def annealing_has_one_way_and_a_goal(config: RunConfig) -> str | None:
     return None
 
 
+def annealing_leads_what_is_used(config: RunConfig) -> str | None:
+    """A value that is led somewhere means something on the way."""
+    annealing = config.annealing
+    if annealing.importance_exponent is not None and config.replay.priority_exponent == 0:
+        return (
+            f"annealing.importance_exponent = {annealing.importance_exponent} leads the weights of samples that are "
+            f"drawn by priority, but replay.priority_exponent = 0; set that, or the first to null"
+        )
+    if annealing.env_steps_per_gradient_step is not None and config.actors.free_running:
+        return (
+            f"annealing.env_steps_per_gradient_step = {annealing.env_steps_per_gradient_step} leads a ratio that "
+            f"actors.free_running = true does not keep; set the first to null or the second to false"
+        )
+    return None
+
+
 def annealing_returns_rise(config: RunConfig) -> str | None:
     """From a lower to a higher mean return."""
     returns = config.annealing.returns
@@ -215,8 +231,8 @@ def actor_settings_have_actors(config: RunConfig) -> str | None:
     """What only actor processes have is not set without them."""
     if config.actors.plays_apart:
         return None
-    for name, usual in (("count", 1), ("networks", 1), ("free_running", False)):
-        value = getattr(config.actors, name)
+    for name in ("count", "networks", "threads", "free_running"):
+        value, usual = getattr(config.actors, name), type(config.actors).model_fields[name].default
         if value != usual:
             return (
                 f"actors.{name} = {value} is for actors.kind = subprocess or ray; set it to {usual} or change the kind"
@@ -248,14 +264,19 @@ def ranks_share_a_cluster(config: RunConfig) -> str | None:
 def address_is_a_heads(config: RunConfig) -> str | None:
     """What a node of the cluster can join."""
     address = config.actors.address
-    if address is None or address == "auto" or ADDRESS.fullmatch(address):
+    return None if address is None else address_problem("actors.address =", address)
+
+
+def address_problem(given_as: str, address: str) -> str | None:
+    """Why no node can join a cluster by this address, however it was given; None if nothing speaks against it."""
+    if address == "auto" or ADDRESS.fullmatch(address):
         return None
     if address.startswith("ray://"):
         return (
-            f"actors.address = {address} is for programs outside of a cluster; start this one on a machine of the "
+            f"{given_as} {address} is for programs outside of a cluster; start this one on a machine of the "
             f"cluster, and give the head's host:port, usually {address[6:].partition(':')[0]}:6379, or auto"
         )
-    return f"actors.address = {address} must be the head's host:port, such as 192.0.2.1:6379, or auto"
+    return f"{given_as} {address} must be the head's host:port, such as 192.0.2.1:6379, or auto"
 
 
 def every_network_acts(config: RunConfig) -> str | None:
@@ -293,6 +314,7 @@ RULES: tuple[Callable[[RunConfig], str | None], ...] = (
     target_syncs_at_batch_ends,
     shards_divide_the_batch,
     annealing_has_one_way_and_a_goal,
+    annealing_leads_what_is_used,
     annealing_returns_rise,
     limit_leaves_room_for_training,
     what_is_asked_for_is_confirmed,
@@ -309,13 +331,23 @@ RULES: tuple[Callable[[RunConfig], str | None], ...] = (
 )
 
 
-def check_rules(config: RunConfig) -> None:
+# They refuse what would be without effect. What was trained with it is as good as any.
+OF_NO_EFFECT = (annealing_leads_what_is_used, actor_settings_have_actors, address_has_a_user)
+
+
+def check_rules(config: RunConfig, is_new: bool = True) -> None:
     """Refuses a configuration that breaks a rule.
+
+    Args:
+        config: of a run.
+        is_new: it is asked for now; else a run has been carried out with it.
 
     Raises:
         ConfigError: with the sentence of the first broken one.
     """
     for rule in RULES:
-        sentence = None if rule in GAME_RULES and not config.envs.is_atari else rule(config)
+        if (rule in GAME_RULES and not config.envs.is_atari) or (rule in OF_NO_EFFECT and not is_new):
+            continue
+        sentence = rule(config)
         if sentence is not None:
             raise ConfigError(sentence)

@@ -87,7 +87,9 @@ class TrainerConfig(Section):
         "all of them anew from the last checkpoint when one dies",
     )
     max_restarts: int = Field(3, ge=0, le=1000, description="of all ranks, with launcher = ray")
-    timeout_seconds: float = Field(300.0, gt=0, description="ranks that have not come after this are given up")
+    timeout_seconds: float = Field(
+        300.0, gt=0, le=604_800, description="ranks that have not come after this are given up"
+    )
 
     @property
     def world_size(self) -> int:

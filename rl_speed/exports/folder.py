@@ -21,7 +21,7 @@ OURS = {EXPORT_FILE, PAGE, CURVE, VIDEO, *(form.file for form in FORMATS.values(
 
 
 def check_folder(path: Path) -> None:
-    """Refuses a folder that holds anything but an older export.
+    """Refuses a folder that holds anything but an older export, and the one in which the user stands.
 
     Raises:
         UserError: it does, or it is no folder.
@@ -29,9 +29,14 @@ def check_folder(path: Path) -> None:
     try:
         if not path.exists():
             return
+        is_here = Path.cwd().is_relative_to(path.resolve())
         names = {item.name for item in path.iterdir()}
     except OSError as error:
         raise _unwritable(path, error) from None
+    if is_here:
+        raise UserError(
+            f"--out {path} is the working directory, and the export's folder is made anew; name another one"
+        )
     if names and not (is_export(path) and names <= OURS):
         others = sorted(names - OURS) or sorted(names)
         raise UserError(
@@ -59,6 +64,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             made = _make_parents(final)
             partial.mkdir()
         yield partial
+        check_folder(final)  # somebody may have put something there meanwhile
         with writing(path):
             sync_folder(partial)
             _take_place(partial, final, replaced)

@@ -32,10 +32,13 @@ def example(agent: TrainedAgent, form: str) -> str:
     """
     is_game = agent.action_names is not None
     body = _choice(agent, form) + _game(agent) if is_game else _one_picture(agent, form)
+    loaded = _LOADED[form]
+    if form == "safetensors" and agent.facts["parts"]["own_network"] is not None:
+        loaded = "agent = rl_speed.load(folder, network=make_network)  # the function that it was trained with: yours"
     imports = [_IMPORTS[form]]
     imports += [line for name, line in _USED.items() if f"{name}(" in body or f"{name}." in body]
     head = "\n".join(sorted(imports, key=lambda line: (line.startswith("from"), line)))
-    return f'{head}\n\nfolder = "."  # of this page\n{_LOADED[form]}\n{body}'
+    return f'{head}\n\nfolder = "."  # of this page\n{loaded}\n{body}'
 
 
 def _one_picture(agent: TrainedAgent, form: str) -> str:

@@ -55,7 +55,7 @@ def suite(
             help="Sticky actions in them, e.g. 0.25. Default: as trained, see --set envs.sticky_probability.",
         ),
     ] = None,
-    at_once: Annotated[str, typer.Option(help="Runs side by side: auto, or a number.")] = "auto",
+    at_once: Annotated[str, typer.Option(help="Runs side by side on each machine: auto, or a number.")] = "auto",
     address: Annotated[
         str | None,
         typer.Option(help="Runs are tasks of this Ray cluster, HOST:PORT or auto; all nodes have to see --out."),
@@ -74,6 +74,7 @@ def suite(
     The exit status is 0 when all runs are finished (with --report-only always), 1 if some failed, 130, 143 or 129 after
     a signal, 2 for something that you can put right.
     """  # fmt: skip
+    from rl_speed.config.rules import address_problem
     from rl_speed.suite.plan import Asked
 
     asked = Asked(
@@ -81,6 +82,8 @@ def suite(
         None if max_time is None else seconds_of("--max-time", max_time), episodes, epsilon, sticky, tuple(set_ or ()),
     )  # fmt: skip
     side_by_side = _at_once(at_once)
+    if address is not None and (problem := address_problem("--address", address)) is not None:
+        raise ConfigError(problem)
     if report_only:
         _refuse_beside_report_only(asked, side_by_side, address)
         _report(out, Console())

@@ -14,6 +14,7 @@ from typing import Any
 import rl_speed
 from rl_speed.suite.folder import LOG_FILE
 from rl_speed.system.child_process import kill_group, kill_tree
+from rl_speed.system.cores import LIMIT_VARIABLE, usable_cores
 from rl_speed.system.errors import UserError
 
 
@@ -34,6 +35,8 @@ class LocalRun:
         environment = {
             "OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         }  # fmt: skip
+        if spec["most_cores"] is not None:  # where a run cannot be kept to certain cores, it counts fewer
+            environment[LIMIT_VARIABLE] = str(min(spec["most_cores"], usable_cores().count))
         spec = {**spec, "started": time.monotonic()}
         log_file = Path(spec["folder"]) / LOG_FILE
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rl_speed.config import RunConfig, load_config, merge, parse_override, preset_names
-from rl_speed.suite.folder import PLAN_FILE, RunKey
+from rl_speed.suite.folder import PLAN_FILE, SCORE_FILE, RunKey
 from rl_speed.suite.reference import games_named
 from rl_speed.system.commit import commit
 from rl_speed.system.errors import ConfigError, UserError
@@ -149,9 +149,9 @@ def _labelled(sources: tuple[str, ...]) -> dict[str, str]:
     presets: dict[str, str] = {}
     for source in sources:
         is_name = source in preset_names()
-        label, whole = (source, source) if is_name else (Path(source).stem, str(Path(source).expanduser().absolute()))
         if not is_name:
             load_config(source)  # says what is wrong with the name that was typed
+        label, whole = (source, source) if is_name else (Path(source).stem, str(Path(source).expanduser().absolute()))
         if label in presets or (not is_name and label in preset_names()):
             raise ConfigError(f"--preset {source}: there are two presets {label!r}; rename the file")
         presets[label] = whole
@@ -176,11 +176,15 @@ def _check_agrees(stored: SuitePlan, asked: Asked) -> None:
     for name, option in names.items():
         now, before = getattr(asked, name), getattr(stored, name)
         if now is not None and now != () and _settled(now) != _settled(before):
-            shown = [" ".join(value) if isinstance(value, tuple) else value for value in (now, before)]
+            shown = ["none" if value in (None, ()) else _shown(value) for value in (now, before)]
             raise ConfigError(
-                f"{option} {shown[0]} contradicts this suite, which was started with {shown[1] or 'none'}; leave it "
-                f"out, or give another --out"
+                f"{option} {shown[0]} contradicts this suite, which was started with {shown[1]}; leave it out, or give "
+                f"another --out"
             )
+
+
+def _shown(value: Any) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _settled(value: Any) -> Any:
@@ -235,12 +239,15 @@ def write_plan(out: Path, plan: SuitePlan, configs: Mapping[tuple[str, str], Run
 
     Raises:
         ConfigError: a preset has changed since it was entered.
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or holds runs of a plan that is gone.
     """
-    content = _read(out) or {
-        "format": FORMAT, "started": datetime.now().astimezone().isoformat(timespec="seconds"), "commit": commit(),
-        "versions": versions(), "machine": machine(), "configurations": {},
-    }  # fmt: skip
+    content = _read(out)
+    if content is None:
+        _check_new(out, plan)
+        content = {
+            "format": FORMAT, "started": datetime.now().astimezone().isoformat(timespec="seconds"), "commit": commit(),
+            "versions": versions(), "machine": machine(), "configurations": {},
+        }  # fmt: skip
     known = content["configurations"]
     for (label, game), config in configs.items():
         before = known.setdefault(f"{label}/{game}", _content(config))
@@ -254,6 +261,17 @@ def write_plan(out: Path, plan: SuitePlan, configs: Mapping[tuple[str, str], Run
         write_whole(out / PLAN_FILE, {**content, **asdict(plan)})
     except OSError as error:
         raise UserError(f"--out {out} cannot be written ({error}); choose another folder") from None
+
+
+def _check_new(out: Path, plan: SuitePlan) -> None:
+    """Scores and checkpoints of another plan are not taken for this one's."""
+    for key in plan.runs():
+        folder = key.folder(out)
+        if (folder / SCORE_FILE).exists() or any(folder.glob("version_*")):
+            raise UserError(
+                f"--out {out} holds runs, such as {folder}, but not their plan, {PLAN_FILE}; bring it back, or give "
+                f"another --out"
+            )
 
 
 def _read(out: Path) -> dict[str, Any] | None:

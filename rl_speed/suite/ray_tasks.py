@@ -13,7 +13,7 @@ from rl_speed.suite.folder import END_FILE
 from rl_speed.suite.local import LocalRun
 from rl_speed.suite.placement import Placement
 from rl_speed.system.errors import UserError
-from rl_speed.system.ray_cluster import LEAST_STORE_BYTES, connect
+from rl_speed.system.ray_cluster import LEAST_STORE_BYTES, brief, connect
 
 _NO_FOLDER = 73  # exit status of a run whose node does not see its folder
 LOOK_SECONDS = 0.2
@@ -57,13 +57,23 @@ class TaskRun:
         self._ray, self._reference, self._folder = ray, reference, folder
 
     def status(self) -> int | None:
-        """Its exit status; None while it waits or goes on."""
+        """Its exit status; None while it waits or goes on.
+
+        Raises:
+            UserError: a node of the cluster cannot start runs.
+        """
         ready, _ = self._ray.wait([self._reference], timeout=0)
         if not ready:
             return None
         try:
             status = int(self._ray.get(self._reference))
-        except Exception:  # Ray has a type for each way in which a task can be lost
+        except Exception as error:  # Ray has a type for each way in which a task can be lost
+            cause = getattr(error, "cause", None)  # of what was raised on the node
+            if isinstance(cause, (UserError, ImportError)):
+                raise UserError(
+                    f"--address: a node of the cluster cannot start a run ({brief(cause)}); every node needs this "
+                    f"version of rl_speed, and a user who may write to --out"
+                ) from None
             return LOST
         if status == _NO_FOLDER:
             raise UserError("--address: a node of the cluster does not see --out; give a folder that all nodes share")
@@ -104,7 +114,7 @@ def ray_runner(
     cluster = connect(f"--address {address}", address, cores, LEAST_STORE_BYTES, address_as="--address")
     try:
         cpus = max(1, cores // placement.at_once)  # so many that a node takes no more runs than there is room for
-        threads = max(1, cores // placement.shares) if placement.shares > 1 else None
+        limit = max(1, cores // placement.shares) if placement.shares > 1 else None
         count = cluster.places(cpus)
         if count == 0:
             raise UserError(
@@ -114,7 +124,7 @@ def ray_runner(
         task = cluster.ray.remote(num_cpus=cpus, max_retries=0)(run_on_node)
 
         def start(spec: dict[str, Any], slot: int) -> TaskRun:
-            return TaskRun(cluster.ray, task.remote({**spec, "threads": threads}), Path(spec["folder"]))
+            return TaskRun(cluster.ray, task.remote({**spec, "most_cores": limit}), Path(spec["folder"]))
 
         yield count, start
     finally:

@@ -169,8 +169,6 @@ def _train(spec: Mapping[str, Any], folder: Path, stop: threading.Event) -> Path
 def _from_start(spec: Mapping[str, Any], folder: Path) -> Request:
     """The run as the suite has read its configuration: a preset that is edited meanwhile changes nothing."""
     content = merge(spec["config"], {"logging": {"directory": str(folder)}})
-    if spec["threads"] is not None:  # a process cannot be kept to cores there
-        content = merge(content, {"update": {"threads": spec["threads"]}, "envs": {"threads": spec["threads"]}})
     return Request(None, spec["preset"], validate(content))
 
 

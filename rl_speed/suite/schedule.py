@@ -33,7 +33,11 @@ class RunInWork(Protocol):
     """A run that was started."""
 
     def status(self) -> int | None:
-        """Its exit status, negative for a signal; None while it goes on."""
+        """Its exit status, negative for a signal; None while it goes on.
+
+        Raises:
+            UserError: no run can be started where it was to run.
+        """
 
     def ask_to_end(self) -> None:
         """Has it save and end."""
@@ -109,13 +113,13 @@ def _runner(
 
 
 def _share(placement: Placement, slot: int, allowed: list[int]) -> dict[str, Any]:
-    """The cores of a slot, or the threads where processes cannot be kept to cores."""
+    """The cores of a slot, or their number where processes cannot be kept to cores."""
     if placement.shares == 1:
-        return {"cores": None, "threads": None}
+        return {"cores": None, "most_cores": None}
     cores = placement.cores(slot, allowed)
     if hasattr(os, "sched_setaffinity"):
-        return {"cores": cores, "threads": None}
-    return {"cores": None, "threads": len(cores)}
+        return {"cores": cores, "most_cores": None}
+    return {"cores": None, "most_cores": len(cores)}
 
 
 def spec_of(plan: SuitePlan, key: RunKey, out: Path, config: RunConfig) -> dict[str, Any]:
@@ -131,7 +135,7 @@ def spec_of(plan: SuitePlan, key: RunKey, out: Path, config: RunConfig) -> dict[
         "preset": key.preset, "game": key.game, "seed": key.seed,
         "config": {**config.model_dump(mode="json"), "seed": key.seed}, "folder": str(key.folder(out)),
         "max_seconds": plan.max_seconds, "episodes": plan.episodes, "epsilon": plan.epsilon, "sticky": plan.sticky,
-        "cores": None, "threads": None, "patience_seconds": LEAST_PATIENCE_SECONDS,
+        "cores": None, "most_cores": None, "patience_seconds": LEAST_PATIENCE_SECONDS,
     }  # fmt: skip
 
 
@@ -259,11 +263,18 @@ def _score_line(folder: Path) -> str:
 
 def _end(runs: list[RunInWork], patience_seconds: float) -> None:
     """Lets runs in work save themselves, and ends those that take too long."""
+
+    def is_at_work(run: RunInWork) -> bool:
+        try:
+            return run.status() is None
+        except UserError:  # the one because of which all have to end: the others still save themselves
+            return False
+
     deadline = time.monotonic() + patience_seconds
     try:
         for run in runs:
             run.ask_to_end()
-        while time.monotonic() < deadline and any(run.status() is None for run in runs):
+        while time.monotonic() < deadline and any(map(is_at_work, runs)):
             time.sleep(LOOK_SECONDS)
     finally:
         for run in runs:

@@ -108,10 +108,13 @@ def _failure_notes(scores: Scores, preset: str) -> list[str]:
     seeds = scores.failed_seeds(preset)
     if not seeds:
         return []
-    runs = sum(key.preset == preset for key in scores.failed)
+    failed = [key for key in scores.failed if key.preset == preset]
+    aggregates = ", aggregates without their whole seeds"
+    if not any(key.game in scores.ranked_games for key in failed):
+        aggregates = "; the aggregates do not have these games"
     return [
-        f"`{preset}`: {runs} run(s) failed, with seed(s) {_listed(seeds)}. A game's numbers are without its failed "
-        f"runs, aggregates without their whole seeds. So they show this preset too well: runs that go badly fail first."
+        f"`{preset}`: {len(failed)} run(s) failed, with seed(s) {_listed(seeds)}. A game's numbers are without its "
+        f"failed runs{aggregates}. So they show this preset too well: runs that go badly fail first."
     ]
 
 

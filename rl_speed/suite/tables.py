@@ -88,8 +88,8 @@ def protocol_lines(facts: dict[str, Any], scores: Scores) -> list[dict[str, str]
         f"{len(plan.games)} games x {len(plan.seeds)} seeds x {len(plan.presets)} presets",
         "Training": f"{' or '.join(limits)} each, whatever is reached sooner and whatever the score{changes}",
         "Evaluation": f"{plan.episodes} full games with the last network, raw returns, on ale-py, epsilon "
-        f"{plan.epsilon:g}, sticky actions {_all_of(_sticky(run) for run in runs)}, up to "
-        f"{_all_of(str(run['evaluation']['noop_max']) for run in runs)} no-ops at the start, games of "
+        f"{plan.epsilon:g}, sticky actions {_all_of(_sticky(run) for run in runs)}, "
+        f"{_all_of(_noops(run) for run in runs)} no-ops at the start, games of "
         f"{_all_of(str(run['evaluation']['max_episode_frames']) for run in runs)} frames at most, actions "
         f"{_all_of(_actions(run) for run in runs)}",
         "Machine": _all_of(_machine(run["machine"]) for run in runs) if runs else _machine(facts["machine"]),
@@ -108,6 +108,10 @@ def _all_of(texts: Any) -> str:
 def _sticky(run: dict[str, Any]) -> str:
     now, trained = run["evaluation"]["sticky_probability"], run["config"]["envs"]["sticky_probability"]
     return f"{now:g} as trained" if now == trained else f"{now:g} (trained with {trained:g})"
+
+
+def _noops(run: dict[str, Any]) -> str:
+    return f"0 to {max(0, run['evaluation']['noop_max'] - 1)}"
 
 
 def _actions(run: dict[str, Any]) -> str:
@@ -175,6 +179,8 @@ def aggregates_csv(scores: Scores, summary: Summary) -> str:
         )
     for row in summary.games:
         rows.append(_row(row.preset, "mean_return", row.game, row.seeds, 1, row.raw))
+        if row.normalised is not None:
+            rows.append(_row(row.preset, "human_normalised", row.game, row.seeds, 1, row.normalised))
     return _csv(("preset", "measure", "game_or_other_preset", "seeds", "games", "value", "low_95", "high_95"), rows)
 
 

@@ -1,4 +1,4 @@
-"""Cores that this process may use: by affinity, by a container's quota, and told apart from their hardware threads."""
+"""Cores that this process may use: by affinity, a container's quota and a limit; hardware threads are told apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl_speed.system.cgroup import cpu_quota
+from rl_speed.system.errors import UserError
+
+LIMIT_VARIABLE = "RL_SPEED_CORES"  # for programs that share a machine where they cannot be kept to cores
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,25 @@ def _physical(allowed: list[int], root: Path) -> int:
     return len(places)
 
 
+def _limit() -> int | None:
+    """The most cores that the environment lets this program use; None: as many as there are."""
+    text = os.environ.get(LIMIT_VARIABLE, "")
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise UserError(f"{LIMIT_VARIABLE} = {text!r} must be a number of cores, 1 or more; or unset it")
+    return int(text)
+
+
 def usable_cores(root: Path = Path("/"), allowed: list[int] | None = None) -> Cores:
     """Counts the cores that this process may use.
 
     Args:
         root: of the file system; tests give one of their own.
         allowed: numbers of the processors; None: the process's affinity.
+
+    Raises:
+        UserError: the environment's limit is no number.
     """
     allowed = _allowed() if allowed is None else allowed
     machine = os.cpu_count() or len(allowed)
@@ -73,6 +89,10 @@ def usable_cores(root: Path = Path("/"), allowed: list[int] | None = None) -> Co
         # Less than a whole core over the last whole one would make one of the threads wait for the next period.
         count = max(1, int(quota))
         reason += f", {quota:g} by the container's quota"
+    limit = _limit()
+    if limit is not None and limit < count:
+        count = limit
+        reason += f", {limit} by {LIMIT_VARIABLE}"
     physical = min(_physical(allowed, root), count)
     if physical < count:
         reason += f", two hardware threads a core: {physical} cores"

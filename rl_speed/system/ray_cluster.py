@@ -156,7 +156,7 @@ def _start(ray: Any, asked_by: str, size: tuple[int, int], store_bytes: int, fol
         )
     except Exception as error:
         raise UserError(
-            f"{asked_by}: no cluster can be started on this machine ({_brief(error)}); give actors.address of one that "
+            f"{asked_by}: no cluster can be started on this machine ({brief(error)}); give actors.address of one that "
             f"is running"
         ) from None
 
@@ -168,13 +168,14 @@ def _join(ray: Any, address: str, address_as: str) -> None:
         _initialise(ray, address)
     except Exception as error:
         raise UserError(
-            f"{address_as} {address}: the cluster cannot be joined ({_brief(error)}); this machine has to be in "
+            f"{address_as} {address}: the cluster cannot be joined ({brief(error)}); this machine has to be in "
             f"it: run `ray start --address=HOST:PORT` here first, with the cluster's version of Ray, and set "
             f"RAY_AUTH_MODE=token here too if a token guards it"
         ) from None
 
 
-def _brief(error: Exception) -> str:
+def brief(error: BaseException) -> str:
+    """What an error says, on one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 

@@ -174,6 +174,24 @@ CASES = {
             ),
         ],
     ),
+    rules.annealing_leads_what_is_used: (
+        [
+            {},
+            {"annealing": {"importance_exponent": 1.0}, "replay": {"priority_exponent": 0.5}},
+            {"annealing": {"env_steps_per_gradient_step": 8.0}},
+            {"actors": {"free_running": True}},
+        ],
+        [
+            (
+                {"annealing": {"importance_exponent": 1.0}, "replay": {"priority_exponent": 0.0}},
+                ["annealing.importance_exponent = 1.0", "replay.priority_exponent = 0", "set that"],
+            ),
+            (
+                {"annealing": {"env_steps_per_gradient_step": 8.0}, "actors": {"free_running": True}},
+                ["annealing.env_steps_per_gradient_step = 8.0", "actors.free_running = true", "set the first to null"],
+            ),
+        ],
+    ),
     rules.annealing_returns_rise: (
         [{}, {"annealing": {"returns": (0.0, 10.0)}}],
         [({"annealing": {"returns": (10.0, 10.0)}}, ["annealing.returns = [10.0, 10.0]", "rise"])],
@@ -276,7 +294,7 @@ CASES = {
         [
             {},
             *(
-                {"actors": {"kind": kind, "count": 2, "networks": 2, "free_running": True}}
+                {"actors": {"kind": kind, "count": 2, "networks": 2, "threads": 2, "free_running": True}}
                 for kind in ("subprocess", "ray")
             ),
         ],
@@ -284,6 +302,7 @@ CASES = {
             ({"actors": {"count": 2}}, ["actors.count = 2", "set it to 1"]),
             ({"actors": {"networks": 3}}, ["actors.networks = 3", "set it to 1"]),
             ({"actors": {"free_running": True}}, ["actors.free_running = True", "set it to False"]),
+            ({"actors": {"threads": 2}}, ["actors.threads = 2", "set it to 1"]),
         ],
     ),
     rules.address_has_a_user: (
@@ -364,6 +383,13 @@ def test_the_first_broken_rule_is_heard():
     with pytest.raises(ConfigError, match=r"trainer\.devices = 2"):
         rules.check_rules(config)
     rules.check_rules(RunConfig())
+
+
+def test_what_was_trained_with_a_setting_of_no_effect_can_be_read():
+    config = RunConfig.model_validate({"actors": {"threads": 2}})
+    with pytest.raises(ConfigError, match=r"actors\.threads = 2"):
+        rules.check_rules(config)
+    rules.check_rules(config, is_new=False)
 
 
 def test_an_env_of_the_registry_has_no_rules_of_a_games(monkeypatch):

@@ -124,6 +124,23 @@ def test_a_folder_with_anything_else_in_it_is_refused(extra, tmp_path):
     assert (tmp_path / "out" / extra).read_text() == "mine"
 
 
+def test_what_came_into_the_folder_meanwhile_is_not_replaced(tmp_path):
+    with pytest.raises(UserError, match=r"it holds thesis\.tex"), new_folder(tmp_path / "out") as partial:  # noqa: PT012
+        (partial / "README.md").write_text("one")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "thesis.tex").write_text("mine")
+    assert (tmp_path / "out" / "thesis.tex").read_text() == "mine"
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("path", [".", "../out"])
+def test_the_working_directory_is_refused(path, tmp_path, monkeypatch):
+    fill(tmp_path / "out", "one")
+    monkeypatch.chdir(tmp_path / "out")
+    with pytest.raises(UserError, match="is the working directory"):
+        check_folder(Path(path))
+
+
 def test_names_alone_make_no_export(tmp_path):
     (tmp_path / "README.md").write_text("mine")
     with pytest.raises(UserError, match=r"it holds README.md"):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,14 @@ def test_the_examples_play_the_same_game(run_folder, tmp_path):
         said[form] = run_example(tmp_path / form)
     assert re.fullmatch(r"return -?\d+", said["torchscript"])
     assert len(set(said.values())) == 1, said
+
+
+def test_an_example_says_that_a_network_of_the_callers_own_is_his_to_give(agent):
+    facts = {**agent.facts, "parts": {"own_env": None, "own_network": "mine.make"}}
+    text = example(replace(agent, facts=facts), "safetensors")
+    compile(text, "safetensors", "exec")
+    assert "rl_speed.load(folder, network=make_network)" in text
+    assert "make_network" not in example(agent, "safetensors")
 
 
 @pytest.mark.parametrize("form", ["safetensors", "onnx", "torchscript"])

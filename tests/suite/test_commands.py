@@ -36,6 +36,8 @@ BAD_INPUT = [
     (["--out", "s", *NEW, "--env-steps", "10"], ["stop.max_env_steps = 10"]),
     (["--out", "/proc/none", *NEW], ["--out /proc/none", "another folder"]),
     (["--out", "s", *NEW, "--address", "127.0.0.1:1"], ["--address 127.0.0.1:1"]),
+    (["--out", "s", *NEW, "--address", "192.0.2.1"], ["--address 192.0.2.1 must be the head's host:port"]),
+    (["--out", "s", *NEW, "--address", "ray://head:10001"], ["--address ray://head:10001", "head:6379"]),
     (["--out", "s", "--report-only"], ["holds no suite"]),
     (["--out", "s", "--report-only", *NEW, "--at-once", "2"], ["leave out --games, --preset, --env-steps, --at-once"]),
     (["--out", "s", "--report-only", "--set", "envs.noop_max=3", "--max-time", "0:01:00"], ["--max-time, --set"]),

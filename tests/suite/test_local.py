@@ -14,14 +14,14 @@ from tests.command_line import HANG_SECONDS
 def start(tmp_path, monkeypatch):
     """Starts a program in the place of a run."""
 
-    def begin(code):
+    def begin(code, most_cores=None):
         real = local.subprocess.Popen
         monkeypatch.setattr(
             local.subprocess,
             "Popen",
             lambda arguments, **options: real([sys.executable, "-c", code, *arguments[3:]], **options),
         )
-        return local.LocalRun({"folder": str(tmp_path), "seed": 3})
+        return local.LocalRun({"folder": str(tmp_path), "seed": 3, "most_cores": most_cores})
 
     return begin
 
@@ -33,6 +33,13 @@ def test_it_is_told_its_spec_and_its_words_go_to_the_log(start, tmp_path):
     spec = json.loads((tmp_path / "run.log").read_text())
     assert spec["seed"] == 3
     assert spec["started"] > 0
+
+
+@pytest.mark.parametrize("most_cores", [None, 1])
+def test_it_uses_no_more_cores_than_it_may(start, most_cores, tmp_path):
+    run = start("import os; print(os.environ.get('RL_SPEED_CORES'))", most_cores)
+    run._process.wait(HANG_SECONDS)
+    assert (tmp_path / "run.log").read_text().strip() == str(most_cores)
 
 
 def test_it_hears_that_it_has_to_end(start):

@@ -72,6 +72,13 @@ def test_what_contradicts_is_refused(change):
         make_plan(make_plan(None, ASKED), Asked(**change))
 
 
+@pytest.mark.parametrize(("before", "text"), [(0.0, "0.0"), (None, "none")])
+def test_a_contradiction_names_what_there_was(before, text):
+    plan = make_plan(None, replace(ASKED, sticky=before))
+    with pytest.raises(ConfigError, match=f"--sticky 0.25 contradicts this suite, which was started with {text};"):
+        make_plan(plan, Asked(sticky=0.25))
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [
@@ -79,6 +86,7 @@ def test_what_contradicts_is_refused(change):
         ({"presets": ()}, "--preset is missing"),
         ({"env_steps": None}, "--env-steps or --max-time is missing"),
         ({"presets": ("smokee",)}, "did you mean smoke"),
+        ({"presets": ("~no_such_user/fast.yaml",)}, "no_such_user"),
         ({"overrides": ("seed=3",)}, "the suite sets seed itself"),
         ({"overrides": ("envs.game=qbert",)}, "the suite sets envs.game itself"),
         ({"overrides": ("x",)}, "section.field=value"),
@@ -126,6 +134,17 @@ def test_a_field_that_a_newer_version_has_is_no_change_as_long_as_it_has_its_def
     changed = replace(plan, presets={"smoke": str(path)})
     with pytest.raises(ConfigError, match=r"update\.adam_epsilon is another"):
         write_plan(tmp_path, changed, configs_of(changed))
+
+
+@pytest.mark.parametrize("left", ["score.json", "version_0/config.yaml"])
+def test_runs_whose_plan_is_gone_are_not_taken_for_others(left, tmp_path):
+    plan = make_plan(None, ASKED)
+    path = plan.runs()[2].folder(tmp_path) / left
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    with pytest.raises(UserError, match=r"--out .* holds runs, such as .*, but not their plan, suite\.json"):
+        write_plan(tmp_path, plan, configs_of(plan))
+    assert not (tmp_path / "suite.json").exists()
 
 
 def test_a_file_may_not_take_the_name_of_a_preset(tmp_path):

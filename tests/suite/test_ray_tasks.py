@@ -26,6 +26,13 @@ update: {env_steps_per_gradient_step: 4, batch_size: 8, threads: 1}
 """
 
 
+class RayTaskError(Exception):
+    """As Ray's: what the function of a task has raised."""
+
+    def __init__(self, cause):
+        self.cause = cause
+
+
 def ray_that(answer):
     """A module of Ray whose only task has this answer; None: not yet."""
 
@@ -35,12 +42,19 @@ def ray_that(answer):
         return answer
 
     return SimpleNamespace(
-        wait=lambda references, timeout: ([], references) if answer is None else (references, []), get=get
-    )
+        wait=lambda references, timeout: ([], references) if answer is None else (references, []), get=get,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [(None, None), (0, 0), (-9, -9), (RuntimeError("the node is gone"), LOST)]
+    ("answer", "status"),
+    [
+        (None, None),
+        (0, 0),
+        (-9, -9),
+        (RuntimeError("the node is gone"), LOST),
+        (RayTaskError(OSError("Stale file handle")), LOST),
+    ],
 )
 def test_a_tasks_answer_is_its_runs_status(answer, status, tmp_path):
     run = TaskRun(ray_that(answer), object(), tmp_path)
@@ -109,6 +123,12 @@ def test_a_node_that_does_not_see_the_folder_is_one_sentence(tmp_path):
     status = run_on_node({"folder": str(tmp_path / "nowhere")})
     with pytest.raises(UserError, match="a folder that all nodes share"):
         TaskRun(ray_that(status), object(), tmp_path).status()
+
+
+@pytest.mark.parametrize("cause", [UserError("a log cannot be written"), ModuleNotFoundError("rl_speed")])
+def test_a_node_on_which_no_run_can_start_is_one_sentence(cause, tmp_path):
+    with pytest.raises(UserError, match=f"a node of the cluster cannot start a run \\({cause}\\)"):
+        TaskRun(ray_that(RayTaskError(cause)), object(), tmp_path).status()
 
 
 def cluster_with(places, monkeypatch, asked):

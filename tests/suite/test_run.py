@@ -212,10 +212,3 @@ def test_a_run_whose_wall_time_is_over_is_judged_as_it_is(spec):
     assert content["training"]["stop_reason"] == "max_seconds"
     assert content["training"]["env_steps"] > 0
     assert content["training"]["seconds"] > 0
-
-
-@pytest.mark.slow
-def test_threads_are_limited_where_cores_cannot_be(spec):
-    made, folder = spec()
-    content = whole({**made, "threads": 1}, folder)
-    assert content["config"]["update"]["threads"] == content["config"]["envs"]["threads"] == 1

@@ -135,6 +135,26 @@ def test_an_interrupt_asks_all_runs_in_work_to_end(suite):
     assert runs[0].was_killed
 
 
+def test_runs_are_saved_though_one_cannot_be_asked(suite):
+    def of_no_node():
+        raise UserError("a node does not see the folder")
+
+    bad, good = Run(3, of_no_node), Run(100, lambda: INTERRUPTED)
+    looks = []
+
+    def asked():
+        good.was_asked, good.looks = True, 3  # it takes a while to save itself
+
+    good.ask_to_end = asked
+    good.kill = lambda: looks.append(good.looks)
+    runs = [bad, good]
+    with pytest.raises(UserError, match="does not see"):
+        carry_out(suite, Runner(2, "", lambda spec, slot: runs[slot]), lambda text: None)
+    assert good.was_asked
+    assert looks == [0]  # not before it was saved
+    assert bad.was_killed
+
+
 def test_a_full_disk_is_one_sentence_before_runs_fill_it(suite, monkeypatch):
     config = suite.config(suite.plan.runs()[0])
     replay = config.model_copy(update={"replay": config.replay.model_copy(update={"capacity_env_steps": 4_000_000})})

@@ -3,9 +3,12 @@
 import csv
 import io
 
+import pytest
+
 from rl_speed.suite.estimates import Estimate
 from rl_speed.suite.folder import RunKey
 from rl_speed.suite.plan import read_facts
+from rl_speed.suite.reference import human_normalised
 from rl_speed.suite.scores import read_scores
 from rl_speed.suite.summary import summarise
 from rl_speed.suite.tables import aggregates_csv, estimate_text, protocol_lines, scores_csv, tables
@@ -69,3 +72,9 @@ def test_each_run_of_the_plan_is_a_row_of_the_csv(tmp_path):
     assert ("smoke", "human_normalised IQM", "") in measures
     assert ("baseline", "probability of improvement", "smoke") in measures
     assert ("smoke", "mean_return", "pong") in measures
+    of_game = {
+        row["measure"]: row for row in numbers if (row["preset"], row["game_or_other_preset"]) == ("smoke", "pong")
+    }
+    assert float(of_game["human_normalised"]["value"]) == pytest.approx(
+        human_normalised("pong", float(of_game["mean_return"]["value"]))
+    )

@@ -4,6 +4,7 @@ import pytest
 
 from rl_speed.system import cores
 from rl_speed.system.cores import usable_cores
+from rl_speed.system.errors import UserError
 from tests.system.file_system import make_root
 
 
@@ -36,6 +37,22 @@ def test_usable_cores(files, allowed, count, physical, tmp_path, monkeypatch):
     monkeypatch.setattr(cores.os, "cpu_count", lambda: 64)
     found = usable_cores(make_root(tmp_path, files), allowed)
     assert (found.count, found.physical) == (count, physical)
+
+
+def test_a_limit_of_the_users_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(cores.os, "cpu_count", lambda: 4)
+    monkeypatch.setenv("RL_SPEED_CORES", "3")
+    found = usable_cores(make_root(tmp_path, {}), [0, 1, 2, 3])
+    assert (found.count, found.physical) == (3, 3)
+    assert found.reason == "4 of the machine's 4, 3 by RL_SPEED_CORES"
+    assert usable_cores(make_root(tmp_path / "two", {}), [0, 1]).count == 2
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5"])
+def test_a_limit_that_is_no_number_is_one_sentence(text, tmp_path, monkeypatch):
+    monkeypatch.setenv("RL_SPEED_CORES", text)
+    with pytest.raises(UserError, match=f"RL_SPEED_CORES = '{text}' must be a number of cores"):
+        usable_cores(make_root(tmp_path, {}), [0, 1])
 
 
 def test_the_reason_names_what_decided(tmp_path, monkeypatch):
