@@ -16,6 +16,7 @@ import ale_py
 import gymnasium
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.env_util import make_atari_env
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from rl_speed.emulator import AtariVectorEnv
@@ -45,6 +46,7 @@ def ours(num_envs: int) -> VecEnv:
 def steps_per_second(algorithm: str, env: VecEnv, steps: int) -> float:
     kind, arguments = ALGORITHMS[algorithm]
     model = kind("CnnPolicy", env, seed=0, **arguments)
+    model.set_logger(Logger(None, []))  # its own would leave a folder
     model.learn(steps // 4)  # caches and memory are warm after that
     began, before = time.perf_counter(), model.num_timesteps
     model.learn(steps, reset_num_timesteps=False)

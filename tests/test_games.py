@@ -108,7 +108,7 @@ def test_doctor_and_the_bench_say_what_is_left_out(here, tmp_path):
     chosen, is_wrong = _choose(
         ["baseline", "wrappers_n_envs"],
         SimpleNamespace(overrides=("envs.game=breakout",)),
-        SimpleNamespace(problem=told.append),
+        SimpleNamespace(problem=told.append, prepare=lambda contestant: None),
     )
     assert ([contestant.name for contestant in chosen], is_wrong) == (["baseline", "wrappers_n_envs"], False)
     assert told == [sentence]

@@ -14,6 +14,7 @@ import gymnasium
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_atari_env
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecFrameStack
 
 PREFILL, BATCH = 1000, 32
@@ -60,14 +61,16 @@ def main(arguments=None, announce=lambda phase: None):
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--warmup-seconds", type=float, default=5.0)
     parser.add_argument("--train-frequency", type=int, default=4)
+    parser.add_argument("--buffer-size", type=int, default=100_000)
     options = parser.parse_args(arguments)
     gymnasium.register_envs(ale_py)
     env = VecFrameStack(make_atari_env("PongNoFrameskip-v4", n_envs=1, seed=0), 4)
     model = DQN(
-        "CnnPolicy", env, learning_rate=1e-4, buffer_size=100_000, learning_starts=PREFILL, batch_size=BATCH,
-        train_freq=options.train_frequency, gradient_steps=1, target_update_interval=1000,
+        "CnnPolicy", env, learning_rate=1e-4, buffer_size=options.buffer_size, learning_starts=PREFILL,
+        batch_size=BATCH, train_freq=options.train_frequency, gradient_steps=1, target_update_interval=1000,
         exploration_fraction=1e-9, exploration_final_eps=0.01, seed=0,
     )  # fmt: skip
+    model.set_logger(Logger(None, []))  # its own would leave a folder
     window = Window(options.seconds, options.warmup_seconds, announce)
     announce("prefill")
     model.learn(10**9, callback=window)

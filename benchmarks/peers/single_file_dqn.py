@@ -37,29 +37,30 @@ def make_network(num_actions):
 class Replay:
     """Observations as they come: 4 frames each, twice."""
 
-    def __init__(self):
-        self.observation = np.zeros((CAPACITY, 4, 84, 84), dtype=np.uint8)
-        self.next_observation = np.zeros((CAPACITY, 4, 84, 84), dtype=np.uint8)
-        self.action = np.zeros(CAPACITY, dtype=np.int64)
-        self.reward = np.zeros(CAPACITY, dtype=np.float32)
-        self.terminated = np.zeros(CAPACITY, dtype=np.float32)
+    def __init__(self, capacity):
+        self.capacity = capacity
+        self.observation = np.zeros((capacity, 4, 84, 84), dtype=np.uint8)
+        self.next_observation = np.zeros((capacity, 4, 84, 84), dtype=np.uint8)
+        self.action = np.zeros(capacity, dtype=np.int64)
+        self.reward = np.zeros(capacity, dtype=np.float32)
+        self.terminated = np.zeros(capacity, dtype=np.float32)
         self.count = 0
 
     def fill(self):
         """Repeats what is stored until the memory is full, as the bench does for everyone."""
         for column in (self.observation, self.next_observation, self.action, self.reward, self.terminated):
-            for start in range(PREFILL, CAPACITY, PREFILL):
-                column[start : start + PREFILL] = column[: min(PREFILL, CAPACITY - start)]
-        self.count = CAPACITY
+            for start in range(PREFILL, self.capacity, PREFILL):
+                column[start : start + PREFILL] = column[: min(PREFILL, self.capacity - start)]
+        self.count = self.capacity
 
     def add(self, observation, action, reward, terminated, next_observation):
-        place = self.count % CAPACITY
+        place = self.count % self.capacity
         self.observation[place], self.next_observation[place] = observation, next_observation
         self.action[place], self.reward[place], self.terminated[place] = action, reward, terminated
         self.count += 1
 
     def sample(self, draw, device):
-        place = draw.integers(min(self.count, CAPACITY), size=BATCH)
+        place = draw.integers(min(self.count, self.capacity), size=BATCH)
         columns = (self.observation, self.action, self.reward, self.terminated, self.next_observation)
         return [torch.from_numpy(column[place]).to(device) for column in columns]
 
@@ -68,6 +69,7 @@ def main(arguments=None, announce=lambda phase: None):
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--warmup-seconds", type=float, default=5.0)
+    parser.add_argument("--buffer-size", type=int, default=CAPACITY)
     options = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     draw = np.random.default_rng(0)
@@ -77,7 +79,7 @@ def main(arguments=None, announce=lambda phase: None):
     online, target = make_network(num_actions).to(device), make_network(num_actions).to(device)
     target.load_state_dict(online.state_dict())
     optimizer = torch.optim.Adam(online.parameters(), lr=LEARNING_RATE)
-    replay = Replay()
+    replay = Replay(options.buffer_size)
     observation, _ = env.reset(seed=0)
     updates, first, warm_from = 0, None, None
     announce("prefill")

@@ -21,6 +21,7 @@ from rl_speed.system.errors import ConfigError, UserError
 if TYPE_CHECKING:
     from rl_speed.bench.contestants import Contestant
     from rl_speed.bench.session import Session, Settings
+    from rl_speed.config import RunConfig
 
 DEFAULT_OUT = Path("bench_results")
 
@@ -47,7 +48,7 @@ def _choose(rungs: list[str], settings: Settings, session: Session) -> tuple[lis
 
     All of this machine's ladder if none is named.
     """
-    from rl_speed.bench.contestants import ladder, measured_config, rung
+    from rl_speed.bench.contestants import ladder, rung
     from rl_speed.config import game_remarks
     from rl_speed.system.machine import has_cuda
 
@@ -59,7 +60,7 @@ def _choose(rungs: list[str], settings: Settings, session: Session) -> tuple[lis
     chosen, is_wrong = [], False
     for contestant in wanted:
         try:
-            measured_config(contestant, settings.overrides)
+            session.prepare(contestant)
         except ConfigError as error:
             session.problem(f"Error: rung {contestant.name}: {error}")
             is_wrong = True
@@ -100,15 +101,17 @@ def run(
 
     Each measurement is a process of its own; repeats are interleaved. Ctrl-C keeps what was measured.
     """
-    from rl_speed.bench.session import Session, Settings
+    from rl_speed.bench.session import JSON_FILE, Session, Settings
     from rl_speed.report.files import check_writable
     from rl_speed.training.signals import first_signal, interrupt
 
     overrides, sweeps = tuple(set_ or []), tuple(_sweeps(sweep or []))
     if peers:
-        _check_peers_game(overrides)
+        _check_peers_work(overrides)
     folder = out or _free_folder(datetime.now().strftime("%Y-%m-%d_%H-%M-%S"))
     check_writable(folder)
+    if (folder / JSON_FILE).exists():
+        raise UserError(f"--out {folder} holds a bench already; choose another folder, or remove it")
     settings = Settings(
         seconds_per_rung, repeats, warmup_seconds, overrides, _command(sys.argv[1:]),
         tuple(range(first_seed, first_seed + seeds)) if to_solve else (), solve_minutes if to_solve else 0.0,
@@ -119,6 +122,8 @@ def run(
         session, is_wrong = Session(settings, folder, notify, progress), False
         try:
             chosen, is_wrong = _choose(rungs or [], settings, session)
+            if peers:
+                _check_peers_game(chosen, overrides)
             _measure(session, chosen, is_named=bool(rungs))
             session.is_whole = True
         except KeyboardInterrupt:
@@ -158,8 +163,7 @@ def _measure(session: Session, chosen: list[Contestant], is_named: bool) -> None
 
     settings = session.settings
     solving = chosen if is_named else [who.rung("fast_gpu" if has_cuda() else "fast_cpu")]
-    if settings.seeds:
-        _check_goals(solving, settings.overrides)
+    solved = _with_goals(solving, settings.overrides) if settings.seeds else {}
     session.interleave(chosen + (who.peers() if settings.peers else []))
     if any(contestant.name == "baseline" for contestant in chosen):
         session.calibrate()
@@ -168,7 +172,7 @@ def _measure(session: Session, chosen: list[Contestant], is_named: bool) -> None
     for name in settings.sweeps:
         session.sweep(name)
     if settings.seeds:
-        session.solve(solving, settings.seeds, 60.0 * settings.solve_minutes)
+        session.solve(solved, settings.seeds, 60.0 * settings.solve_minutes)
 
 
 def _leave(session: Session, signal_number: int | None, is_wrong: bool) -> None:
@@ -196,29 +200,55 @@ def _free_folder(name: str) -> Path:
     raise AssertionError("numbers do not end")
 
 
-def _check_goals(contestants: list[Contestant], overrides: Sequence[str]) -> None:
-    """A run without a goal cannot be solved."""
+def _with_goals(contestants: list[Contestant], overrides: Sequence[str]) -> dict[str, RunConfig]:
+    """The configurations of runs that are to be solved, by name; one without a goal cannot be."""
     from rl_speed.config import load_config
 
+    configs = {}
     for contestant in contestants:
         assert contestant.preset is not None
-        if load_config(contestant.preset, list(overrides)).stop.reward is None:
+        config = configs[contestant.name] = load_config(contestant.preset, list(overrides))
+        if config.stop.reward is None:
             raise ConfigError(
                 f"--to-solve: rung {contestant.name} has no goal (stop.reward = null); give one, for example "
                 f"--set stop.reward=19.5"
             )
+    return configs
 
 
-def _check_peers_game(overrides: Sequence[str]) -> None:
-    """The peers play Pong as it comes; rungs beside them have to."""
+def _check_peers_work(overrides: Sequence[str]) -> None:
+    """The peers do the work of `baseline` as it comes, with its settings; only who does it may be changed."""
+    from rl_speed.config import RunConfig, as_changes, load_config, merge
+
+    content: dict[str, Any] = (plain := load_config("baseline")).model_dump(mode="json")
+    for change in as_changes(overrides):
+        content = merge(content, change)
+    try:
+        changed = RunConfig.model_validate(content)
+    except ValueError:
+        return  # each rung says what is wrong
+    for section in ("envs", "replay", "network", "update"):
+        before, now = getattr(plain, section), getattr(changed, section)
+        for name in type(before).model_fields:
+            if name not in ("count", "backend", "threads") and getattr(before, name) != getattr(now, name):
+                raise ConfigError(
+                    f"--peers do the work of `baseline` as it comes, but --set asks for {section}.{name} = "
+                    f"{getattr(now, name)}; leave one of the two out"
+                )
+
+
+def _check_peers_game(chosen: list[Contestant], overrides: Sequence[str]) -> None:
+    """They play Pong; rungs beside them have to."""
     from rl_speed.config import load_config
 
-    envs = load_config("baseline", list(overrides)).envs
-    if envs.game != "pong" or envs.sticky_probability:
-        raise ConfigError(
-            f"--peers play pong without sticky actions, but --set asks for envs.game = {envs.game} and "
-            f"envs.sticky_probability = {envs.sticky_probability:g}; leave one of the two out"
-        )
+    for contestant in chosen:
+        assert contestant.preset is not None
+        envs = load_config(contestant.preset, list(overrides)).envs
+        if envs.name != "pong" or envs.sticky_probability:
+            raise ConfigError(
+                f"--peers play pong without sticky actions, and rung {contestant.name} plays {envs.name} with "
+                f"envs.sticky_probability = {envs.sticky_probability:g}; leave one of the two out"
+            )
 
 
 def _sweeps(names: list[str]) -> list[str]:

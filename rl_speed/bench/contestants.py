@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rl_speed.config import RunConfig, load_config, preset_names
+from rl_speed.config import RunConfig, load_config, merge, preset_names, validate
+from rl_speed.system.errors import ConfigError
 
 # From slow to fast; what the installed presets do not have is left out.
 LADDER = (
@@ -68,24 +69,24 @@ def measured_config(contestant: Contestant, overrides: Sequence[str] = ()) -> Ru
         ConfigError: with one sentence.
     """
     assert contestant.preset is not None
-    config = load_config(contestant.preset, [*overrides, *contestant.overrides])
+    return as_measured(load_config(contestant.preset, [*overrides, *contestant.overrides]))
+
+
+def as_measured(config: RunConfig) -> RunConfig:
+    """The same of a configuration."""
+    if config.trainer.launcher == "ray":
+        raise ConfigError("trainer.launcher = ray: the bench measures the ranks of this machine; set it to auto")
     needed = config.replay.n_step + config.envs.frame_stack + config.actors.rollout_env_steps + 1
     prefill = min(max(PREFILL_ENV_STEPS, 4 * needed * config.total_envs), config.replay.capacity_env_steps)
-    changes = [
-        f"replay.prefill_env_steps={prefill}",
-        "exploration.decay_env_steps=1",
-        "checkpoint.every_seconds=1e9",
-        "checkpoint.save_replay=false",
-        "logging.kind=tensorboard",
-        "logging.progress_bar=false",
-        "logging.print_episodes=false",
+    changes = {
+        "replay": {"prefill_env_steps": prefill},
+        "exploration": {"decay_env_steps": 1},
+        "checkpoint": {"every_seconds": 1e9, "save_replay": False},
+        "logging": {"kind": "tensorboard", "progress_bar": False, "print_episodes": False},
         # The window ends the run, nothing else.
-        "stop.reward=1e9",
-        "stop.max_env_steps=null",
-        "stop.max_gradient_steps=null",
-        "stop.max_seconds=null",
-    ]
-    return load_config(contestant.preset, [*overrides, *contestant.overrides, *changes])
+        "stop": {"reward": 1e9, "max_env_steps": None, "max_gradient_steps": None, "max_seconds": None},
+    }
+    return validate(merge(config.model_dump(mode="json"), changes))
 
 
 def ladder(gpu: bool) -> list[Contestant]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -27,9 +27,10 @@ from rl_speed.bench.model.expectations import expect
 from rl_speed.bench.model.rows import make_rows, per_second
 from rl_speed.bench.model.solving import why_not_solved
 from rl_speed.bench.provenance import package_facts
-from rl_speed.config import validate
+from rl_speed.config import RunConfig, validate
 from rl_speed.system.commit import commit
 from rl_speed.system.cores import usable_cores
+from rl_speed.system.errors import ConfigError
 from rl_speed.system.json_file import write_whole
 from rl_speed.system.machine import gpu_names, machine, versions
 from rl_speed.training.decisions import with_fields
@@ -80,6 +81,7 @@ class Session:
         self._cannot_save = False
         self.contestants: list[Contestant] = []
         self.measurements: list[dict[str, Any]] = []
+        self._measured: dict[tuple[str, str], RunConfig] = {}  # by group and name
         self._configs: dict[str, Any] = {}
         self._plans: dict[str, Any] = {}  # what ran, by rung
         self._facts: dict[str, Any] = {"commit": commit(), "machine": machine(), "versions": versions()}
@@ -110,9 +112,10 @@ class Session:
 
     def measure(self, contestant: Contestant, repeat: int) -> dict[str, Any] | None:
         """Measures one contestant once; None if it failed; the failure is kept and shown."""
-        self._enter(contestant)
         missing = contestant.missing()
-        answer = {"error": missing} if missing else self._run(contestant, repeat)
+        wrong = self._enter(contestant)
+        wrong = missing or wrong
+        answer = {"error": wrong} if wrong else self._run(contestant, repeat)
         measurement = {"name": contestant.name, "group": contestant.group, "repeat": repeat}
         if "error" in answer:
             self.measurements.append({**measurement, "error": answer["error"]})
@@ -126,14 +129,33 @@ class Session:
         self.save()
         return answer
 
-    def _enter(self, contestant: Contestant) -> None:
-        """Keeps who is measured; a rung's configuration as it is now, since the user may edit a file meanwhile."""
-        if contestant in self.contestants:
-            return
-        self.contestants.append(contestant)
+    def prepare(self, contestant: Contestant) -> None:
+        """Keeps a contestant's configuration as it is now, since the user may edit a file meanwhile.
+
+        Raises:
+            ConfigError: it cannot be measured.
+        """
+        key = contestant.group, contestant.name
+        if contestant.preset is not None and key not in self._measured:
+            # Games alone are those that the others play, whatever a rung's are.
+            overrides = () if contestant.group == "env_only" else self.settings.overrides
+            self._measured[key] = measured_config(contestant, overrides)
+
+    def _enter(self, contestant: Contestant) -> str | None:
+        """Keeps who is measured; a sentence if he cannot be."""
+        try:
+            self.prepare(contestant)
+        except ConfigError as error:
+            return str(error)
+        finally:
+            if contestant not in self.contestants:
+                self.contestants.append(contestant)
         if contestant.group == "ladder":
-            config = measured_config(contestant, self.settings.overrides)
-            self._configs[contestant.name] = config.model_dump(mode="json")
+            self._configs[contestant.name] = self._config(contestant).model_dump(mode="json")
+        return None
+
+    def _config(self, contestant: Contestant) -> RunConfig:
+        return self._measured[contestant.group, contestant.name]
 
     def _run(self, contestant: Contestant, repeat: int) -> dict[str, Any]:
         """Measures in a process of its own: its result, or `error`."""
@@ -141,7 +163,7 @@ class Session:
         if contestant.group == "env_only":
             seconds = min(seconds, ENV_ONLY_SECONDS)
         return run_child(
-            spec_of(contestant, list(self.settings.overrides), seconds, warmup),
+            spec_of(contestant, self._measured.get((contestant.group, contestant.name)), seconds, warmup),
             self._log(contestant.name),
             STARTUP_LIMIT_SECONDS + 10 * (seconds + warmup),
             self._gpu,
@@ -202,31 +224,37 @@ class Session:
         else:
             self.calibration = answer
 
-    def solve(self, contestants: Sequence[Contestant], seeds: Sequence[int], limit_seconds: float) -> None:
-        """Trains every contestant with every seed, interleaved, each until solved or the limit."""
+    def solve(self, configs: Mapping[str, RunConfig], seeds: Sequence[int], limit_seconds: float) -> None:
+        """Trains every rung with every seed, interleaved, each until solved or the limit.
+
+        Args:
+            configs: by name.
+            seeds: of the runs.
+            limit_seconds: of each.
+        """
         for seed in seeds:
-            for contestant in contestants:
-                self._solve(contestant, seed, limit_seconds)
+            for name, config in configs.items():
+                self._solve(name, config, seed, limit_seconds)
                 self.save()
 
-    def _solve(self, contestant: Contestant, seed: int, limit_seconds: float) -> None:
-        label = f"{contestant.name}, seed {seed}"
+    def _solve(self, name: str, config: RunConfig, seed: int, limit_seconds: float) -> None:
+        label = f"{name}, seed {seed}"
         spec = {
             "kind": "solve",
-            "preset": contestant.preset,
-            "overrides": list(self.settings.overrides),
+            "preset": Path(name).stem,
+            "config": config.model_dump(mode="json"),
             "seed": seed,
             "limit_seconds": limit_seconds,
             # The time counts from here, imports included; processes of one machine read one clock.
             "started": time.monotonic(),
         }
-        log = self._log(f"solve_{contestant.name}_{seed}")
+        log = self._log(f"solve_{name}_{seed}")
         limit = limit_seconds + 2 * STARTUP_LIMIT_SECONDS
         answer = run_child(spec, log, limit, self._gpu, partial(self._show, label, 0))
-        run = {"name": contestant.name, "seed": seed, **answer}
+        run = {"name": name, "seed": seed, **answer}
         self.solve_runs.append(run)
         if "error" in run:
-            self.problem(f"{contestant.name} with seed {seed} failed: {run['error']}")
+            self.problem(f"{name} with seed {seed} failed: {run['error']}")
             return
         reason = why_not_solved(run)
         how = f"solved after {run['seconds']:.0f} s" if reason is None else f"not solved: {reason}"

@@ -6,7 +6,16 @@ from rl_speed.config import load_config
 
 CALIBRATION = {"bf16_factor": 2.0, "thread_factor": 2.0, "env_seconds": {"classic": 0.001, "ale_vector": 0.0005}}
 
-SHARES = {"act": 0.05, "env": 0.05, "wait": 0.0, "replay": 0.05, "transfer": 0.0, "update": 0.8, "other": 0.05}
+SHARES = {
+    "act": 0.05,
+    "env": 0.05,
+    "wait": 0.0,
+    "replay": 0.05,
+    "transfer": 0.0,
+    "update": 0.8,
+    "reduce": 0.0,
+    "other": 0.05,
+}
 
 
 def result(env_steps_per_second, seconds=10.0, batch_size=32, per_update=1.0, **changes):

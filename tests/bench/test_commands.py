@@ -60,8 +60,11 @@ def test_a_peer_that_is_not_installed_is_one_sentence(here, monkeypatch, tmp_pat
 
 BAD_INPUT = [
     (["bench", "baseline", "--out", "/proc/none"], ["--out /proc/none", "another folder"]),
+    (["bench", "baseline", "--out", "x" * 300], ["--out xxx", "another folder"]),
     (["bench", "--sweep", "nets"], ["--sweep nets", "envs, actors, wrappers, devices"]),
     (["bench", "--peers", "--set", "envs.game=breakout"], ["--peers", "envs.game = breakout"]),
+    (["bench", "--peers", "--set", "update.batch_size=64"], ["--peers", "update.batch_size = 64", "leave one"]),
+    (["bench", "baseline", "--set", "trainer.launcher=ray"], ["no rung is left to measure"]),
     (["bench", "report", "nowhere"], ["nowhere", "folder of a bench"]),
     (["bench", "compare", "1", "2"], ["holds no record", "bench stages"]),
     (["bench", "stages", "--config", "nope"], ["'nope'"]),
@@ -88,6 +91,28 @@ def test_a_run_without_a_goal_cannot_be_solved(here, monkeypatch, tmp_path):
     assert not list(tmp_path.rglob("bench.json"))
 
 
+def test_who_does_the_work_may_be_changed_beside_peers(here, monkeypatch, tmp_path):
+    arguments = ["parallel", "--peers", "--set", "actors.count=2", "--repeats", "1", "--out", "r"]
+    answer = bench(here, monkeypatch, {}, *arguments, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_peers_play_what_the_rungs_play(here, tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: baseline\nenvs: {game: breakout}\n")
+    answer = here("bench", "mine.yaml", "--peers", "--out", "r", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "--peers play pong without sticky actions, and rung mine plays breakout" in answer.stderr
+
+
+def test_a_bench_that_is_there_is_not_written_over(here, monkeypatch, tmp_path):
+    bench(here, monkeypatch, {}, "baseline", "--out", "r", cwd=tmp_path)
+    record = (tmp_path / "r/bench.json").read_bytes()
+    answer = bench(here, monkeypatch, {}, "n_envs", "--out", "r", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "--out r holds a bench already; choose another folder, or remove it" in answer.stderr
+    assert (tmp_path / "r/bench.json").read_bytes() == record
+
+
 def test_the_report_of_a_folder_is_made_anew(here, monkeypatch, tmp_path):
     bench(here, monkeypatch, {}, "baseline", "n_envs", "--out", "r", cwd=tmp_path)
     (tmp_path / "r/bench.html").unlink()
@@ -103,7 +128,7 @@ def test_the_report_of_a_folder_is_made_anew(here, monkeypatch, tmp_path):
 def test_a_bench_from_end_to_end(tiny_file, tmp_path):
     arguments = ["--seconds-per-rung", "1", "--repeats", "2", "--warmup-seconds", "0.5", "--out", "r"]
     solve = ["--to-solve", "--first-seed", "7", "--seeds", "1", "--solve-minutes", "0.1"]
-    answer = call("bench", "smoke", tiny_file, *arguments, *solve, cwd=tmp_path, timeout=240)
+    answer = call("bench", "smoke", tiny_file, *arguments, *solve, cwd=tmp_path)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     content = json.loads((tmp_path / "r/bench.json").read_text())
     assert content["is_whole"]

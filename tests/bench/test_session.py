@@ -3,6 +3,7 @@
 import json
 
 from rl_speed.bench import contestants, session
+from tests.bench.measurements import result
 
 
 def test_repeats_are_interleaved_and_saved_at_once(quick, tmp_path):
@@ -20,6 +21,48 @@ def test_a_crash_is_said_once_and_the_others_go_on(quick):
     assert quick.asked == ["smoke", "baseline", "baseline"]
     assert [text for text in quick.messages if "broke" in text] == ["smoke failed: broke (log: x)"]
     assert [bool(row["error"]) for row in quick.session.content()["rows"]] == [True, False]
+
+
+def test_a_file_that_is_edited_meanwhile_changes_nothing(quick, tmp_path, monkeypatch):
+    specs = []
+
+    def run_child(spec, *_):
+        specs.append(spec)
+        path.write_text("extends: nowhere\n")
+        return result(10.0)
+
+    monkeypatch.setattr(session, "run_child", run_child)
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: smoke\nupdate: {batch_size: 16}\n")
+    mine = contestants.rung(str(path))
+    quick.session.interleave([mine])
+    assert [spec["config"]["update"]["batch_size"] for spec in specs] == [16, 16]
+    assert quick.session.content()["configs"]["mine"]["update"]["batch_size"] == 16
+
+
+def test_a_file_that_is_broken_before_its_turn_fails_alone(quick, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: nowhere\n")
+    quick.session.interleave([contestants.rung(str(path)), contestants.rung("baseline")])
+    assert [bool(row["error"]) for row in quick.session.content()["rows"]] == [True, False]
+    assert any("mine failed" in text for text in quick.messages)
+
+
+def test_a_peer_that_is_missing_has_a_row(quick, monkeypatch):
+    monkeypatch.setattr(contestants.Contestant, "missing", lambda self: "it is not installed")
+    quick.session.interleave(contestants.peers()[:1])
+    (row,) = quick.session.content()["rows"]
+    assert (row["name"], row["error"]) == ("sb3", "it is not installed")
+
+
+def test_games_alone_are_measured_as_they_come(monkeypatch, tmp_path):
+    specs = []
+    monkeypatch.setattr(session, "run_child", lambda spec, *_: specs.append(spec) or result(10.0))
+    settings = session.Settings(1.0, 1, 0.1, ("envs.frame_skip=2",), "rl-speed bench")
+    made = session.Session(settings, tmp_path, lambda text: None)
+    made.interleave([contestants.env_only()[0], contestants.rung("baseline")])
+    made.close()
+    assert [spec["config"]["envs"]["frame_skip"] for spec in specs] == [4, 2]
 
 
 def test_the_sweep_over_envs_ends_when_doubling_stops_paying(quick):

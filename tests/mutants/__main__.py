@@ -104,20 +104,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="mutants in whose name or file this regular expression is found")
     only = parser.parse_args().only
-    mutants = [mutant for mutant in read_catalogue() if re.search(only, f"{mutant.name} {mutant.file}")]
+    try:
+        mutants = [mutant for mutant in read_catalogue() if re.search(only, f"{mutant.name} {mutant.file}")]
+    except re.error as error:
+        parser.error(f"--only {only!r} is no regular expression ({error})")
+    if not mutants:
+        parser.error(f"--only {only!r} is in no mutant's name or file")
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="rl_speed_mutants_") as name:
         directory = Path(name)
         (directory / "benchmarks").mkdir()
         copy_program(directory)
         if not check_program(directory, mutants):
-            print("the tests fail without any mistake: mend that first")
+            print("the tests do not pass without any mistake: mend that first")
             return 2
         for mutant in mutants:
             verdict, reason = judge(mutant, directory)
             counts[verdict] += 1
             print(f"{verdict:8} {mutant.name} ({mutant.file}): {reason}", flush=True)
-    print(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "no mutant of that name")
+    print(", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())))
     return 2 if counts["ERROR"] else int(counts["SURVIVED"] > 0)
 
 

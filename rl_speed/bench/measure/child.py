@@ -13,16 +13,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from rich.console import Console
 
-from rl_speed.bench.contestants import Contestant, measured_config, peers_directory
+from rl_speed.bench.contestants import peers_directory
 from rl_speed.bench.measure.training import measure_train, plan_as_asked
-from rl_speed.config import RunConfig, load_config
+from rl_speed.config import RunConfig, merge, validate
 from rl_speed.experience.envs import make_env
 from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.policy import ExploringPolicy
@@ -115,12 +114,10 @@ def measure_solve(spec: dict[str, Any]) -> dict[str, Any]:
     from rl_speed.bench.measure.curve import run_with_curve
 
     announce("train")
-    overrides = [*spec["overrides"], "logging.kind=tensorboard", "logging.progress_bar=false", f"seed={spec['seed']}"]
-    if spec.get("limit_seconds"):
-        overrides.append(f"stop.max_seconds={spec['limit_seconds']}")
-    config = load_config(spec["preset"], [*overrides, f"logging.directory={spec['folder']}"])
-    console = Console(file=sys.stderr)
-    return run_with_curve(config, Path(spec["preset"]).stem, console, announce, spec["started"])
+    logging = {"kind": "tensorboard", "progress_bar": False, "directory": spec["folder"]}
+    changes = {"seed": spec["seed"], "stop": {"max_seconds": spec["limit_seconds"]}, "logging": logging}
+    config = validate(merge(spec["config"], changes))
+    return run_with_curve(config, spec["preset"], Console(file=sys.stderr), announce, spec["started"])
 
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:
@@ -135,8 +132,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
     if spec["kind"] == "script":
         announce("start")
         return run_script(spec)
-    contestant = Contestant(spec["name"], "", spec["kind"], spec["preset"], tuple(spec["contestant_overrides"]))
-    config = measured_config(contestant, spec["overrides"])
+    config = validate(spec["config"])
     if spec["kind"] == "train":
         result = measure_train(config, spec["name"], spec, announce)
         result["batch_size"] = config.update.batch_size

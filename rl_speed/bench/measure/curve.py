@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from pytorch_lightning import Callback
 from rich.console import Console
 
 from rl_speed.config import RunConfig
+from rl_speed.system.errors import CheckpointError
 from rl_speed.training.callbacks.episodes import EpisodeCounter
 from rl_speed.training.checkpoint.resuming import Request
 from rl_speed.training.fit import fit
+from rl_speed.training.result import RESULT_FILE
 
 MAX_POINTS = 500
 
@@ -58,7 +61,14 @@ def run_with_curve(
         started: moment of `time.monotonic` from which the run's time counts; None: now.
     """
     recorder = CurveRecorder(announce)
-    result = fit(Request(None, preset, config), console, [recorder], started=started).result
+    try:
+        result = fit(Request(None, preset, config), console, [recorder], started=started).result
+    except CheckpointError as error:  # a full disk costs the checkpoint; how the run went is known
+        path = next(Path(config.logging.directory).glob(f"version_*/{RESULT_FILE}"), None)
+        if path is None:
+            raise
+        console.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        result = json.loads(path.read_text(encoding="utf-8"))
     kept = (
         "solved", "stop_reason", "seconds", "env_steps", "gradient_steps", "episodes", "avg_reward", "clocks",
         "confirmation", "seed", "env_steps_per_second", "plan",

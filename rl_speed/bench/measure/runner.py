@@ -19,20 +19,25 @@ from typing import Any
 import rl_speed
 from rl_speed.bench.contestants import Contestant
 from rl_speed.bench.measure.sampler import GpuSampler, ProcessSampler
+from rl_speed.config import RunConfig
 from rl_speed.system.child_process import kill_tree
 from rl_speed.system.cores import usable_cores
 
 STARTUP_LIMIT_SECONDS = 300.0
 
 
-def spec_of(contestant: Contestant, overrides: list[str], seconds: float, warmup_seconds: float) -> dict[str, Any]:
-    """What the measured process has to know."""
+def spec_of(contestant: Contestant, config: RunConfig | None, seconds: float, warmup_seconds: float) -> dict[str, Any]:
+    """What the measured process has to know.
+
+    Args:
+        contestant: who is measured.
+        config: as it was read once, see `contestants.measured_config`; None for a script.
+        seconds, warmup_seconds: length of the window, and of what comes before.
+    """
     return {
         "name": contestant.name,
         "kind": contestant.kind,
-        "preset": contestant.preset,
-        "contestant_overrides": list(contestant.overrides),
-        "overrides": overrides,
+        "config": None if config is None else config.model_dump(mode="json"),
         "script": contestant.script,
         "arguments": list(contestant.arguments),
         "seconds": seconds,
@@ -60,7 +65,10 @@ def run_child(
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     # Here and not in the child: it is removed however the child ends. Beside the log: where folders for temporary files
     # lie in memory, a replay that is saved may not fit.
-    folder = tempfile.mkdtemp(prefix="rl_speed_bench_", dir=log.parent)
+    try:
+        folder = _own_folder(log.parent)
+    except OSError as error:
+        return {"error": f"there is no room for its folder, neither in {log.parent} nor for temporary files ({error})"}
     with log.open("ab") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "rl_speed.bench.measure.child", json.dumps({**spec, "folder": folder})],
@@ -90,6 +98,14 @@ def run_child(
     result["gpu_percent"] = gpu.percent(start, end)
     result["peak_memory_bytes"] = sampler.peak_memory_bytes or None
     return result
+
+
+def _own_folder(beside: Path) -> str:
+    """A new folder for what a process writes; elsewhere where the disk of the record is full."""
+    try:
+        return tempfile.mkdtemp(prefix="rl_speed_bench_", dir=beside)
+    except OSError:
+        return tempfile.mkdtemp(prefix="rl_speed_bench_")
 
 
 def _converse(

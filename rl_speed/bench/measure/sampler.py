@@ -47,6 +47,8 @@ class ProcessSampler(threading.Thread):
                 self._sample(count % MEMORY_EVERY == 0)
             count += 1
             self._over.wait(INTERVAL_SECONDS)
+        with suppress(psutil.Error):  # a process that answers at once has spent its last second since
+            self._sample(False)
 
     def _sample(self, with_memory: bool) -> None:
         root = psutil.Process(self._pid)
@@ -68,8 +70,12 @@ class ProcessSampler(threading.Thread):
         self.join()
 
     def cpu_percent(self, start: float, end: float, cores: int) -> float | None:
-        """Share of all cores between two times, 0..100; None if there were too few samples."""
+        """Share of all cores between two times, 0..100; None if less than half of that time was sampled."""
         if len(self._times) < 2 or end <= start:
+            return None
+        length = end - start
+        start, end = max(start, self._times[0]), min(end, self._times[-1])
+        if end - start < length / 2:
             return None
         first, last = np.interp([start, end], self._times, self._cpu_seconds)
         return float(min(100.0 * (last - first) / ((end - start) * cores), 100.0))

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
-from rl_speed.bench.contestants import Contestant, measured_config
+from rl_speed.bench.contestants import Contestant, as_measured
 from rl_speed.bench.measure.runner import STARTUP_LIMIT_SECONDS, run_child, spec_of
 from rl_speed.bench.measure.sampler import GpuSampler
 from rl_speed.bench.measure.window import fill
@@ -76,14 +75,14 @@ def measure_stages(config: RunConfig, preset: str, seconds: float, repeats: int,
         }
     )
     # Threads, precision and parts of a minibatch are those of the run as it is.
-    plan = make_plan(config)
+    plan, end_to_end = make_plan(config), as_measured(config)
     with tempfile.TemporaryDirectory(prefix="rl_speed_bench_") as folder, torch_threads(plan.learner_threads):
         run = build(make_plan(alone, kept=plan.kept()), Occasion(preset, Path(folder)))
         try:
             measured = _stages(run, seconds, repeats, plan.threads.env)
         finally:
             run.line.generator.close()
-        measured["end to end"] = _end_to_end(preset, config, seconds, repeats, Path(folder), log)
+        measured["end to end"] = _end_to_end(preset, end_to_end, seconds, repeats, log)
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "commit": commit(),
@@ -156,19 +155,14 @@ def _learning(run: Run) -> dict[str, Stage]:
     }
 
 
-def _end_to_end(
-    preset: str, config: RunConfig, seconds: float, repeats: int, folder: Path, log: Path
-) -> dict[str, Any]:
+def _end_to_end(preset: str, measured: RunConfig, seconds: float, repeats: int, log: Path) -> dict[str, Any]:
     """The whole line in a process of its own, with all its processes: env steps per second."""
-    path = folder / f"{preset}.yaml"
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json")), encoding="utf-8")
-    contestant = Contestant(preset, "ladder", "train", str(path))
-    measured_config(contestant)
+    contestant = Contestant(preset, "ladder", "train", preset)
     gpu = GpuSampler()
     values = []
     try:
         for _ in range(min(repeats, 3)):
-            spec = spec_of(contestant, [], max(2.0, 2 * seconds), 1.0)
+            spec = spec_of(contestant, measured, max(2.0, 2 * seconds), 1.0)
             answer = run_child(spec, log, STARTUP_LIMIT_SECONDS, gpu, lambda phase: None)
             if "error" in answer:
                 raise UserError(f"end to end cannot be measured: {answer['error']}")

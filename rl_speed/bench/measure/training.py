@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,7 @@ def measure_train(
     """
     quiet_lightning()
     announce("start")
+    spec = {**spec, "created": time.time()}
     ending = Ending()
     with joined(config, find_place(config.trainer), ending, partial(_serve_rank, config, preset, spec)) as ranks:
         return _measure_rank(config, preset, spec, (ranks, ending), announce)
@@ -109,6 +111,7 @@ def _measure_run(run: Run, spec: dict[str, Any], ending: Ending, announce: Calla
         # All ranks end at one batch; the clock that counts is rank 0's.
         ending.stop.set if run.plan.place.is_first else lambda: None,
         torch.cuda.synchronize if is_cuda else None,
+        spec["created"],
     )
     callbacks: list[Any] = run.trainer.callbacks  # type: ignore[attr-defined]
     # Last but for what closes the games, so that a batch's whole cycle lies between two looks at the clock.

@@ -53,6 +53,7 @@ class MeasureWindow(Callback):
         announce: called with the name of each phase.
         stop: ends the run, called after the window.
         synchronise: waits for the device; None on a CPU.
+        created: moment of `time.time` at which the start-up began; None: now.
     """
 
     def __init__(
@@ -65,11 +66,12 @@ class MeasureWindow(Callback):
         announce: Callable[[str], None],
         stop: Callable[[], None],
         synchronise: Callable[[], None] | None = None,
+        created: float | None = None,
     ) -> None:
         self._env_steps, self._replay, self._timer = env_steps, replay, timer
         self._warmup_seconds, self._seconds = warmup_seconds, seconds
         self._announce, self._stop, self._synchronise = announce, stop, synchronise
-        self._created = time.time()
+        self._created = time.time() if created is None else created
         self._started = self._filled = self._warm_from = 0.0
         self._first: Counts | None = None
         self._last: Counts | None = None

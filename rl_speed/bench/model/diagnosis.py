@@ -20,6 +20,7 @@ WORDS = {
     "replay": "the replay (drawing and storing)",
     "transfer": "preparing and moving batches",
     "update": "the gradient steps",
+    "reduce": "adding up the gradients of ranks, which wait for each other",
     "other": "Lightning and the callbacks",
 }
 PAYS = 1.1  # a factor from which a rung helps, if it is above 1 in every repeat
@@ -102,7 +103,9 @@ def verdict(rows: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]]) -> l
     if useless:
         lines += _line("Does not help", f"{', '.join(map(_short_factor, useless))} samples/s")
     if reference is None and rows:
-        lines += _line("What helps", "not known: the rung `baseline` was not measured; add it to the rungs")
+        has_failed = any(row["group"] == "ladder" and row["name"] == "baseline" for row in rows)
+        why = "`baseline` has failed" if has_failed else "the rung `baseline` was not measured; add it to the rungs"
+        lines += _line("What helps", f"not known: {why}")
     lines += _line("More envs", envs_in_short(rows))
     return lines + _line("Solved", "; ".join(time_to_solve(name, own) for name, own in by_name(runs).items()))
 
@@ -132,6 +135,11 @@ def _play_apart(reference: dict[str, Any], parallel: dict[str, Any], cores: int)
     )
 
 
+def plays_and_trains_in_turn(config: dict[str, Any]) -> bool:
+    """Whether a rung's time is that of one process, in which the times of all stages add up."""
+    return bool(config["actors"]["kind"] == "in_process" and config["trainer"]["devices"] == 1)
+
+
 def _how_far_off(expectations: Sequence[dict[str, Any]]) -> str:
     errors = [abs(e["error_percent"]) for e in expectations]
     worst = max(expectations, key=lambda e: abs(e["error_percent"]))
@@ -158,7 +166,7 @@ def details(content: dict[str, Any]) -> list[Line]:
         )
     if reference is not None and reference["time_shares"]:
         lines += _line("Baseline", _time_of(reference))
-        if parallel is not None:
+        if parallel is not None and plays_and_trains_in_turn(content["configs"]["baseline"]):
             lines += _line("Playing apart", _play_apart(reference, parallel, content["machine"]["cores"]))
     if best is not None and best["name"] != "baseline" and best["time_shares"]:
         stage, _ = _top_stage(best)
@@ -173,7 +181,7 @@ def with_diagnosis(content: dict[str, Any]) -> dict[str, Any]:
     """A bench's content with `verdict`, `details`, and the verdict as one text in `diagnosis`.
 
     Args:
-        content: of bench.json, with rows, expectations, solve and machine.
+        content: of bench.json, with rows, expectations, solve, configs and machine.
     """
     lines = verdict(content["rows"], content["solve"])
     text = " ".join(f"{line['label']}: {line['text']}." for line in lines)

@@ -108,12 +108,15 @@ def expect(
         cores: of the machine.
 
     Returns:
-        one dictionary per rung: name, expected, measured, error_percent, limited_by.
+        one dictionary per rung: name, expected, measured, error_percent, limited_by; none where `baseline` was
+        changed to play in other processes than it trains in.
     """
     reference = find(rows, "baseline")
     if reference is None:
         return []
     base = validate(configs["baseline"])
+    if base.actors.plays_apart or base.trainer.world_size > 1:
+        return []
     cost = {stage: share / speed(reference) for stage, share in reference["time_shares"].items()}
     expectations = []
     for row in rows:

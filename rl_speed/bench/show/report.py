@@ -58,8 +58,8 @@ CSV_FIELDS = (
     "group", "name", "repeats", "samples_per_second", "samples_ratio_to_baseline", "env_steps_per_second_median",
     "env_steps_per_second_min", "env_steps_per_second_max", "ratio_to_baseline", "frames_per_second",
     "gradient_steps_per_second", "cpu_percent", "gpu_percent", "peak_memory_bytes", "startup_seconds",
-    "prefill_env_steps_per_second", "warmup_seconds", "act", "env", "wait", "replay", "transfer", "update", "other",
-    "error",
+    "prefill_env_steps_per_second", "warmup_seconds", "act", "env", "wait", "replay", "transfer", "update", "reduce",
+    "other", "error",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rl_speed.bench.contestants import Contestant, measured_config
-from rl_speed.bench.measure.child import measure_env, measure_play
+from rl_speed.bench.measure.child import measure_env, measure_play, measure_solve
 from rl_speed.bench.measure.training import measure_train, plan_as_asked, saved_bytes
 from rl_speed.config import load_config
 from rl_speed.system.compiler import find_compiler
@@ -91,3 +91,27 @@ def test_a_rung_that_would_run_as_something_else_is_refused(monkeypatch, tmp_pat
             plan_as_asked(load_config("native"))
     finally:
         find_compiler.cache_clear()
+
+
+def test_a_run_to_the_goal_is_the_configuration_with_its_seed_and_limit(monkeypatch, tmp_path):
+    asked = {}
+
+    def run_with_curve(config, preset, console, announce, started):
+        asked.update(config=config, preset=preset, started=started)
+        return {}
+
+    monkeypatch.setattr("rl_speed.bench.measure.curve.run_with_curve", run_with_curve)
+    config = load_config("smoke", ["update.batch_size=16"]).model_dump(mode="json")
+    spec = {
+        "config": config,
+        "preset": "mine",
+        "seed": 7,
+        "limit_seconds": 30.0,
+        "folder": str(tmp_path),
+        "started": 1.0,
+    }
+    measure_solve(spec)
+    made = asked["config"]
+    assert (made.seed, made.stop.max_seconds, made.update.batch_size) == (7, 30.0, 16)
+    assert (made.logging.directory, made.logging.progress_bar) == (str(tmp_path), False)
+    assert (asked["preset"], asked["started"]) == ("mine", 1.0)

@@ -10,7 +10,7 @@ from rl_speed.bench.measure.sampler import GpuSampler
 def test_a_child_that_dies_or_hangs_is_an_error(tmp_path):
     gpu = GpuSampler()
     phases = []
-    dead = run_child({"kind": "nonsense", "overrides": []}, tmp_path / "log", 60.0, gpu, phases.append)
+    dead = run_child({"kind": "nonsense"}, tmp_path / "log", 60.0, gpu, phases.append)
     assert "KeyError" in dead["error"]
     assert "Traceback" in (tmp_path / "log").read_text()
     spec = {"kind": "script", "script": "env_only.py", "arguments": ["--engine", "ale_vector"]}

@@ -10,6 +10,7 @@ import pytest
 
 from rl_speed.bench.measure import sampler as sampler_module
 from rl_speed.bench.measure.sampler import ProcessSampler
+from tests.command_line import HANG_SECONDS
 
 
 def test_cpu_percent_is_of_the_window():
@@ -19,6 +20,8 @@ def test_cpu_percent_is_of_the_window():
     assert sampler.cpu_percent(12.0, 16.0, cores=2) == pytest.approx(75)
     assert sampler.cpu_percent(0.0, 20.0, cores=2) == pytest.approx(37.5)
     assert sampler.cpu_percent(5.0, 5.0, cores=2) is None
+    assert sampler.cpu_percent(10.0, 21.0, cores=2) == pytest.approx(75)  # of what was seen
+    assert sampler.cpu_percent(15.0, 30.0, cores=2) is None
 
 
 def test_the_sampler_sees_memory_and_time_of_children(monkeypatch):
@@ -30,8 +33,9 @@ def test_the_sampler_sees_memory_and_time_of_children(monkeypatch):
     sampler = ProcessSampler(process.pid)
     sampler.start()
     try:
-        deadline = time.time() + 20
-        while sampler.peak_memory_bytes < 250_000_000 and time.time() < deadline:
+        deadline = time.time() + HANG_SECONDS
+        while sampler.peak_memory_bytes < 250_000_000:
+            assert time.time() < deadline
             time.sleep(0.05)
         spent = sampler._cpu_seconds[-1]
     finally:

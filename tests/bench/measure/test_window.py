@@ -44,7 +44,7 @@ def test_on_a_gpu_the_stages_are_timed_apart(monkeypatch):
     clock, trainer, waits = StageTimer(), Trainer(), []
     ends = []
     watched = MeasureWindow(lambda: 7 * trainer.global_step, None, clock, 0.0, 10.0, lambda phase: None,
-                            lambda: ends.append(now[0]), lambda: waits.append(1))  # fmt: skip
+                            lambda: ends.append(now[0]), lambda: waits.append(1), created=990.0)  # fmt: skip
     watched.on_train_start(trainer, None)
     watched.on_train_batch_start(trainer)
     while not ends:
@@ -53,6 +53,7 @@ def test_on_a_gpu_the_stages_are_timed_apart(monkeypatch):
         trainer.global_step += 1
         watched.on_train_batch_end(trainer)
     result = watched.result()
+    assert result["startup_seconds"] == 10.0
     assert (result["seconds"], result["env_steps"], result["gradient_steps"]) == (10.0, 70, 10)
     assert result["time_shares"]["update"] == pytest.approx(0.9)
     assert now[0] == pytest.approx(1000 + 1 + 10 + module.SHARES_SECONDS, abs=1.01)

@@ -3,7 +3,8 @@
 import pytest
 
 from rl_speed.bench.model import diagnosis, rows
-from tests.bench.measurements import SHARES, described, measured_rows, measurement, solve_run
+from rl_speed.bench.model.rows import STAGE_ORDER
+from tests.bench.measurements import described, measured_rows, measurement, solve_run
 
 
 def texts(lines):
@@ -11,7 +12,9 @@ def texts(lines):
 
 
 def content(ladder, **changes):
-    return {"rows": ladder, "expectations": [], "solve": [], "machine": {"cores": 2}} | changes
+    in_turn = {"actors": {"kind": "in_process"}, "trainer": {"devices": 1}}
+    configs = {row["name"]: in_turn for row in ladder}
+    return {"rows": ladder, "expectations": [], "solve": [], "configs": configs, "machine": {"cores": 2}} | changes
 
 
 def test_the_verdict_names_limit_help_and_what_does_not():
@@ -61,9 +64,15 @@ def test_without_baseline_the_fastest_rung_is_looked_at():
     assert diagnosis.verdict([], []) == []
 
 
-@pytest.mark.parametrize("stage", SHARES)
+def test_a_baseline_that_failed_is_not_called_unmeasured():
+    failed = [{"name": "baseline", "group": "ladder", "repeat": 0, "error": "its replay does not fit"}]
+    ladder = rows.make_rows(described("baseline", "n_envs"), [*failed, measurement("n_envs", 0, 42.0)])
+    assert texts(diagnosis.verdict(ladder, []))["What helps"] == "not known: `baseline` has failed"
+
+
+@pytest.mark.parametrize("stage", STAGE_ORDER)
 def test_every_stage_can_be_what_limits(stage):
-    row = measured_rows()[0][0] | {"time_shares": dict.fromkeys(SHARES, 0.01) | {stage: 0.94}}
+    row = measured_rows()[0][0] | {"time_shares": dict.fromkeys(STAGE_ORDER, 0.01) | {stage: 0.94}}
     assert diagnosis.limit(row).startswith(diagnosis.WORDS[stage])
 
 
@@ -80,6 +89,13 @@ def test_the_details_hold_the_numbers_behind_the_verdict():
     assert "`native` learns from 2,560 samples/s" in details["Fastest"]
     assert "off by 15 % on average, by 20 % at most (`parallel`)" in details["Expected"]
     assert {"Autograd", "Time to solve"} <= set(details)
+
+
+def test_where_baseline_plays_apart_nothing_is_said_of_playing_apart():
+    apart = {"actors": {"kind": "subprocess"}, "trainer": {"devices": 1}}
+    details = texts(diagnosis.details(content(measured_rows()[0], configs={"baseline": apart})))
+    assert "Baseline" in details
+    assert "Playing apart" not in details
 
 
 def test_the_diagnosis_is_the_verdict_as_one_text():

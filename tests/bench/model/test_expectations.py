@@ -42,3 +42,10 @@ def test_every_rung_but_baseline_is_expected():
         assert e["error_percent"] == pytest.approx(100 * (e["expected"] / e["measured"] - 1))
     assert next(e["limited_by"] for e in made if e["name"] == "n_envs") == "learner"
     assert expectations.expect(rows[1:], configs, CALIBRATION, 2) == []
+
+
+def test_nothing_is_expected_from_a_baseline_that_plays_apart():
+    ladder, configs = measured_rows()
+    assert expectations.expect(ladder, configs, CALIBRATION, 2)
+    configs["baseline"]["actors"]["kind"] = "subprocess"
+    assert expectations.expect(ladder, configs, CALIBRATION, 2) == []

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ def test_a_folder_that_becomes_unwritable_costs_nothing(quick, monkeypatch, tmp_
     quick.session.interleave([contestants.rung("baseline")])
     taken = tmp_path / "taken"
     taken.write_text("")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
     target = report.write_report(taken, quick.session.content())
     assert target != taken
     assert (target / "bench.html").exists()
