@@ -267,6 +267,7 @@ def test_two_agents_of_torchrun_are_two_machines(tmp_path):
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1",
         "--rdzv-backend", "static", "--master-addr", "127.0.0.1", "--master-port", str(port),
+        "--log-dir", str(tmp_path / "torchrun"),
     ]  # fmt: skip
     run_ = [
         str(ROOT / "cli.py"), "train", "--config", "smoke", "--set", "trainer.num_nodes=2",
@@ -404,7 +405,10 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_a_program_may_train_twice_under_one_launcher(tmp_path):
-    agent = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    agent = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "--log-dir", str(tmp_path / "torchrun"),
+    ]  # fmt: skip
     (tmp_path / "twice.py").write_text(TWICE)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -73,16 +73,22 @@ class Parts:
             raise ConfigError(f"network: it made a {type(network).__name__}; make a torch.nn.Module")
         return network
 
-    def check_network(self, observation_shape: tuple[int, int, int], num_actions: int) -> None:
+    def check_network(self, config: NetworkConfig, observation_shape: tuple[int, int, int], num_actions: int) -> None:
         """Tries the caller's own network, if there is one, on two observations.
 
         Raises:
-            ConfigError: it cannot read them, or gives something else than one value per action.
+            ConfigError: it cannot read them, gives something else than one value per action, or cannot be trained
+                beside a target network; or the configuration wants of it what only our own networks have.
         """
         if self.own_network is None:
             return
+        if config.noisy:
+            raise ConfigError(
+                "network.noisy = true explores by the noise of our own networks, and network= is another one; set it "
+                "to false, and exploration.epsilon_start and epsilon_end to shares of random actions"
+            )
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            network = self.make_network(NetworkConfig(), observation_shape, num_actions)
+            network, other = (self.make_network(config, observation_shape, num_actions) for _ in range(2))
             try:
                 value = network(torch.zeros((2, *observation_shape), dtype=torch.uint8))
             except Exception as error:
@@ -97,10 +103,25 @@ class Parts:
                 f"network: it gives {shape} for two observations of {observation_shape}, not {(2, num_actions)}, one "
                 f"value per action"
             )
+        _check_trainable(network, other)
 
     def names(self) -> dict[str, str | None]:
         """What a checkpoint notes, so that nobody takes one game or network for another."""
         return {"own_env": qualified_name(self.own_env), "own_network": qualified_name(self.own_network)}
+
+
+def _check_trainable(network: nn.Module, other: nn.Module) -> None:
+    """Two networks that a factory made: one learns, the other one, which was not called yet, stays behind it."""
+    if any(torch.nn.parameter.is_lazy(parameter) for parameter in other.parameters()):
+        raise ConfigError("network: it has parameters whose size is not known before it is called; give their sizes")
+    trained = {id(parameter) for parameter in network.parameters() if parameter.requires_grad}
+    if not trained:
+        raise ConfigError("network: none of its parameters can be trained; leave requires_grad of some of them true")
+    if any(id(parameter) in trained for parameter in other.parameters()):
+        raise ConfigError(
+            "network: what it makes has the parameters of what it made before, and the target network needs its own; "
+            "make a new module with each call"
+        )
 
 
 def _unpickled(content: bytes) -> Parts:

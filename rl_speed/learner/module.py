@@ -123,9 +123,10 @@ class DQNModule(pl.LightningModule):
         for network in (self.online_network, self.target_network):
             if isinstance(network, QNetwork):
                 network.draw_noise()
-        loss, error = self.gradient(minibatch, list(self.online_network.parameters()))
+        parameters = self._trained_parameters()
+        loss, error = self.gradient(minibatch, parameters)
         if self._config.max_gradient_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.online_network.parameters(), self._config.max_gradient_norm)
+            torch.nn.utils.clip_grad_norm_(parameters, self._config.max_gradient_norm)
         optimizer.step()
         if self._config.target_sync_rate is not None:
             self.sync_target(self._config.target_sync_rate)
@@ -144,11 +145,15 @@ class DQNModule(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         """Adam over the online network only."""
         return torch.optim.Adam(
-            self.online_network.parameters(),
+            self._trained_parameters(),
             lr=self._config.learning_rate,
             eps=self._config.adam_epsilon,
             fused=True,
         )
+
+    def _trained_parameters(self) -> list[nn.Parameter]:
+        """A network of the caller's own may hold others, such as those of an encoder that is used as it is."""
+        return [parameter for parameter in self.online_network.parameters() if parameter.requires_grad]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Fits networks that were saved with averaged weights, or without, to whether there are any now."""

@@ -28,7 +28,7 @@ def find_compiler() -> tuple[str, ...]:
         CompilerMissingError: there is none that starts.
     """
     chosen = os.environ.get("CXX", "").strip()
-    for command in [tuple(shlex.split(chosen))] if chosen else [(name,) for name in CANDIDATES]:
+    for command in _words(chosen) if chosen else [(name,) for name in CANDIDATES]:
         if shutil.which(command[0]) and compiler_version(command):
             return command
     if chosen:
@@ -36,6 +36,14 @@ def find_compiler() -> tuple[str, ...]:
     if importlib.util.find_spec("ziglang") is not None:
         return (sys.executable, "-m", "ziglang", "c++")
     raise CompilerMissingError("No C++ compiler was found: install g++ or clang, or run `pip install ziglang`.")
+
+
+def _words(text: str) -> list[tuple[str, ...]]:
+    """The command that a text is; none if its quotes do not close."""
+    try:
+        return [tuple(shlex.split(text))]
+    except ValueError:
+        return []
 
 
 @functools.cache

@@ -22,6 +22,7 @@ class EndedBeforeStartError(UserError):
     """
 
     def __init__(self, reason: str, doing: str) -> None:
+        self.reason, self.doing = reason, doing
         fix = "give it more time" if reason == "max_seconds" else "start it again"
         super().__init__(f"{reason}: the run ended before its first game, while {doing}; {fix}")
 

@@ -131,15 +131,39 @@ def make_line(plan: Plan, ending: Ending, ranks: Ranks | None = None) -> tuple[P
     It is this rank's own but for the gradient.
     """
     config, timer, ranks = plan.share, StageTimer(), ranks or Ranks()
-    env: Any = None
-    if not config.actors.plays_apart:
-        env = plan.parts.make_env(config.envs, config.envs.count, plan.seeds.env, plan.threads.env)
-        plan = replace(plan, num_actions=env.num_actions)
+    with ExitStack() as undo:
+        env: Any = None
+        if not config.actors.plays_apart:
+            env = plan.parts.make_env(config.envs, config.envs.count, plan.seeds.env, plan.threads.env)
+            undo.callback(env.close)
+            if plan.num_actions is None:  # what only the device could tell
+                plan.parts.check_network(config.network, config.envs.observation_shape, env.num_actions)
+            plan = replace(plan, num_actions=env.num_actions)
+        mean = GradientMean(ranks.sum, timer) if ranks.size > 1 else None
+        module, policy = _make_learner(plan, timer, mean)
+        # What may fail comes before the processes.
+        replay = make_replay(config.replay, config.envs.observation_shape, config.total_envs, plan.seeds.replay)
+        generator: RolloutGenerator
+        if env is not None:
+            generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, timer)
+        else:
+            generator = start_actors(config, plan.parts, policy, plan.seeds.actors, plan.threads.env, timer, ending)
+            undo.callback(generator.close)
+        dataset = ExperienceDataset(
+            generator, replay, config.update, config.replay.prefill_env_steps, timer, ending,
+            config.actors.free_running, ranks.size, partial(agree_to_end, ranks, ending),
+        )  # fmt: skip
+        undo.pop_all()
+    return plan, Line(timer, module, policy, generator, dataset)
+
+
+def _make_learner(plan: Plan, timer: StageTimer, mean: GradientMean | None) -> tuple[DQNModule, ExploringPolicy]:
+    """What learns, and what acts with its network."""
+    config = plan.share
     assert plan.num_actions is not None
     networks = [
         plan.parts.make_network(config.network, config.envs.observation_shape, plan.num_actions) for _ in range(2)
     ]
-    mean = GradientMean(ranks.sum, timer) if ranks.size > 1 else None
     module = DQNModule(networks[0], networks[1], config.update, timer, mean).to(plan.device)
     policy = ExploringPolicy(
         module.acting_network,
@@ -150,17 +174,7 @@ def make_line(plan: Plan, ending: Ending, ranks: Ranks | None = None) -> tuple[P
         with_autograd=config.update.slow_grads,
     )
     policy.epsilon = config.exploration.epsilon_start
-    generator: RolloutGenerator
-    if env is not None:
-        generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, timer)
-    else:
-        generator = start_actors(config, plan.parts, policy, plan.seeds.actors, plan.threads.env, timer, ending)
-    replay = make_replay(config.replay, config.envs.observation_shape, config.total_envs, plan.seeds.replay)
-    dataset = ExperienceDataset(
-        generator, replay, config.update, config.replay.prefill_env_steps, timer, ending, config.actors.free_running,
-        ranks.size, partial(agree_to_end, ranks, ending),
-    )  # fmt: skip
-    return plan, Line(timer, module, policy, generator, dataset)
+    return module, policy
 
 
 def _wire(plan: Plan, line: Line, occasion: Occasion) -> Run:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rl_speed.config import RunConfig
+from rl_speed.config.rules import shards_divide_the_batch
 from rl_speed.emulator.compiler import EmulatorUnavailableError
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import find_game
@@ -166,12 +167,17 @@ def decide_update(
         fixed = {"update.shards": 1, "network.fused": False, **_cuda_precision()}
         return {field: decisions.get(field, Decision(fixed[field], "on a GPU")) for field in fields}
     for field in fields:
-        if field not in decisions and field in kept:
+        if field not in decisions and field in kept and _still_fits(config, field, kept[field]):
             decisions[field] = Decision(kept[field], _FROM_CHECKPOINT)
     if len(decisions) < len(fields):
         settled = with_fields(config, {field: decision.value for field, decision in decisions.items()})
         decisions = {**_measure(settled, parts, threads), **decisions}
     return {field: decisions[field] for field in fields}
+
+
+def _still_fits(config: RunConfig, field: str, value: Any) -> bool:
+    """Whether what was decided before goes together with what the user has changed since."""
+    return field != "update.shards" or shards_divide_the_batch(with_fields(config, {field: value})) is None
 
 
 def decide_first_shard(config: RunConfig, threads: Threads, kept: Mapping[str, Any]) -> Decision:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rl_speed.config import Overrides, RunConfig, asked_game, games_made_for, rank_share
+from rl_speed.experience.generators.actors import check_shared_memory
 from rl_speed.experience.parts import Parts
 from rl_speed.system.cores import shared_by, usable_cores
 from rl_speed.system.ending import Ending
@@ -170,6 +171,8 @@ def make_plan(
     accelerator, device = decide_device(asked, place)
     decisions = {"trainer.accelerator": accelerator}
     decisions["envs.backend"], num_actions = decide_backend(asked, parts, kept, ending)
+    if num_actions is not None:
+        parts.check_network(asked.network, asked.envs.observation_shape, num_actions)
     decisions["update.compile"] = decide_compile(asked, device, kept)
     config = with_fields(asked, {field: d.value for field, d in decisions.items() if field != "trainer.accelerator"})
     threads = plan_threads(rank_share(config), shared_by(usable_cores(), place.local_world_size))
@@ -190,7 +193,7 @@ def make_plan(
         decisions["trainer.devices"] = Decision(asked.trainer.devices, each_rank(share, device, place))
     check_memory(share, place.local_world_size, "cuda" if device == "cpu" else device)
     if num_actions is not None:
-        parts.check_network(config.envs.observation_shape, num_actions)
+        check_shared_memory(share, parts, num_actions, device, place.local_world_size)
     return Plan(
         asked, config, share, decisions, device, threads, learner_threads, make_seeds(share, place.rank, attempt),
         num_actions, parts, place,

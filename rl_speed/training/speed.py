@@ -53,10 +53,12 @@ class SpeedMeter:
         """The prefill begins."""
         self._started = self._mark(env_steps, gradient_steps)
 
-    def begin_batch(self, env_steps: int, gradient_steps: int) -> None:
-        """Before a batch; the first one ends the prefill."""
-        if self._prefilled is None:
+    def begin_batch(self, env_steps: int, gradient_steps: int) -> bool:
+        """Before a batch; whether it is the first one, which ends the prefill."""
+        is_first = self._prefilled is None
+        if is_first:
             self._prefilled = self._window = self._mark(env_steps, gradient_steps)
+        return is_first
 
     def end_batch(self, env_steps: int, gradient_steps: int) -> WindowSpeed | None:
         """After a batch; gives the speeds where that ended a window."""

@@ -210,3 +210,14 @@ def test_munchausen_looks_at_the_observation_with_the_target_network():
     chosen = online(batch.observation).gather(1, batch.action[:, None]).squeeze(1)
     _, error = module.loss(batch)
     torch.testing.assert_close(error, ((expected - chosen).abs() * batch.is_valid).detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_parameters_that_are_frozen_stay_as_they_are():
+    module = make_learner()
+    first = next(module.online_network.parameters()).requires_grad_(False)
+    optimizer = module.configure_optimizers()
+    module.optimizers = lambda: optimizer
+    before, rest = first.clone(), weights(module)
+    module.training_step(make_batch(2), 0)
+    assert torch.equal(first, before)
+    assert not torch.equal(weights(module), rest)

@@ -56,3 +56,7 @@ def test_no_compiler(fresh):
     fresh.setenv("CXX", "no-such-compiler")
     with pytest.raises(CompilerMissingError, match="CXX: 'no-such-compiler' is no compiler that starts"):
         find_compiler()
+    find_compiler.cache_clear()
+    fresh.setenv("CXX", "g++ '-O2")
+    with pytest.raises(CompilerMissingError, match="is no compiler that starts"):
+        find_compiler()

@@ -3,8 +3,10 @@
 import stat
 
 import pytest
+import torch
 
 from rl_speed.config import load_config
+from rl_speed.config.rules import check_rules
 from rl_speed.experience.parts import Parts
 from rl_speed.learner.network import make_network
 from rl_speed.system import compiler, cores
@@ -82,6 +84,23 @@ def test_a_resumed_run_goes_on_as_it_was(probed):
     assert plan.decisions["update.precision"].reason == "as in the checkpoint"
     assert not probed
     assert decided_fields(plan.summary()) == plan.kept()
+
+
+@pytest.mark.parametrize("change", ["update.batch_size=255", "update.compile=true"])
+def test_parts_of_a_checkpoint_that_do_not_fit_a_change_are_decided_anew(change, probed, monkeypatch):
+    monkeypatch.setattr(decisions, "kept_probe", lambda config, parts, threads: (measured("fp32", shards=1), False))
+    monkeypatch.setattr(decisions, "compiler_of_torch", lambda: "g++")
+    kept = {"update.precision": "fp32", "update.shards": 2, "network.fused": False, "envs.backend": "ale_vector"}
+    plan = make_plan(load_config("fast_cpu", [change]), kept=kept)
+    assert plan.config.update.shards == 1
+    check_rules(plan.config)  # or its checkpoints could not be read
+
+
+def test_a_network_of_the_callers_is_looked_at_before_it_is_timed(probed):
+    parts = Parts(None, lambda shape, actions: torch.nn.Flatten())
+    with pytest.raises(ConfigError, match=r"network: it gives \(2, \d+\)"):
+        make_plan(load_config("fast_cpu", ["envs.backend=ale_vector"]), parts)
+    assert not probed
 
 
 def test_one_line_says_what_was_chosen_and_why(probed):

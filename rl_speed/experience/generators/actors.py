@@ -13,7 +13,7 @@ import torch
 
 from rl_speed.config import RunConfig
 from rl_speed.experience.generators.actor_process import ActorPlan, RolloutActor
-from rl_speed.experience.generators.memory import ActorMemory, RoundMemory, flat_weights
+from rl_speed.experience.generators.memory import ActorMemory, RoundMemory, check_fits, flat_weights, shared_bytes
 from rl_speed.experience.generators.pipes import PipeTransport
 from rl_speed.experience.generators.player import RolloutSpace
 from rl_speed.experience.generators.protocol import Transport
@@ -145,21 +145,40 @@ def start_actors(
         ending: see ActorGenerator.
 
     Raises:
-        ConfigError: there is not enough shared memory.
         UserError: there is no Ray, or no cluster with room for the actors.
     """
-    actors = config.actors
-    rounds = RoundScheduler(
-        actors.count,
-        actors.networks,
-        FREE_RUNNING_SLOTS if actors.free_running else LOCKED_SLOTS,
-        actors.rollout_env_steps,
-        config.total_envs,
-    )
+    rounds = _rounds(config)
     plans = _plans(config, parts, policy, seeds, env_threads)
-    start = _start_in_ray if actors.kind == "ray" else _start_processes
+    start = _start_in_ray if config.actors.kind == "ray" else _start_processes
     memory, transport = start(config, rounds, policy, plans)
     return ActorGenerator(rounds, memory, transport, policy, timer, ending)
+
+
+def _rounds(config: RunConfig) -> RoundScheduler:
+    actors = config.actors
+    slots = FREE_RUNNING_SLOTS if actors.free_running else LOCKED_SLOTS
+    return RoundScheduler(actors.count, actors.networks, slots, actors.rollout_env_steps, config.total_envs)
+
+
+def check_shared_memory(config: RunConfig, parts: Parts, num_actions: int, device: str, ranks: int) -> None:
+    """Refuses actor processes for whose rollouts and weights there is no room, before any of it is taken.
+
+    Args:
+        config: a rank's share, with nothing left to decide.
+        parts: what learns.
+        num_actions: of the game.
+        device: of the learner: weights on a GPU are shared there.
+        ranks: on this machine, each with actors of its own.
+
+    Raises:
+        ConfigError: there is not enough shared memory.
+    """
+    if config.actors.kind != "subprocess":
+        return
+    with torch.random.fork_rng(devices=[]):
+        network = parts.make_network(config.network, config.envs.observation_shape, num_actions)
+    num_weights = flat_weights(network).numel() if device == "cpu" else 0
+    check_fits(ranks * shared_bytes(config.envs, _rounds(config), num_weights))
 
 
 def _start_processes(

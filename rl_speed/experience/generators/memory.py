@@ -69,12 +69,7 @@ class ActorMemory:
 
     @classmethod
     def allocate_shared(cls, envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module) -> ActorMemory:
-        """The same, in memory that other processes of this machine can map.
-
-        Raises:
-            ConfigError: there is not so much of it.
-        """
-        _check_fits(shared_bytes(envs, rounds, network))
+        """The same, in memory that other processes of this machine can map; see `check_fits`."""
         memory = cls.allocate(envs, rounds, network)
         for tensor in [*memory.space.tensors().values(), memory.weights]:
             tensor.share_memory_()  # type: ignore[no-untyped-call]
@@ -93,18 +88,25 @@ class ActorMemory:
             torch.cuda.synchronize(self.weights.device)
 
 
-def shared_bytes(envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module) -> int:
-    """Bytes of shared memory that `ActorMemory.allocate_shared` takes with these arguments: whole pages per tensor."""
+def shared_bytes(envs: EnvsConfig, rounds: RoundScheduler, num_weights: int) -> int:
+    """Bytes of shared memory that `ActorMemory.allocate_shared` takes: whole pages per tensor.
+
+    Args:
+        envs, rounds: see there.
+        num_weights: P, of the network's `flat_weights`; 0 where they are on a GPU, and shared there.
+    """
     space = RolloutSpace.allocate(rounds.rollout_env_steps, rounds.num_envs, envs, rounds.num_slots, device="meta")
-    parts = [*network.parameters(), *network.buffers()]
-    # Weights on a GPU are shared there.
-    weights = sum(part.numel() * torch.float32.itemsize for part in parts if not part.is_cuda)
-    sizes = [*(tensor.nbytes for tensor in space.tensors().values()), rounds.num_weights_rows * weights]
+    weights_bytes = rounds.num_weights_rows * num_weights * torch.float32.itemsize
+    sizes = [*(tensor.nbytes for tensor in space.tensors().values()), weights_bytes]
     return sum(math.ceil(size / mmap.PAGESIZE) * mmap.PAGESIZE for size in sizes)
 
 
-def _check_fits(needed_bytes: int) -> None:
-    """Refuses what does not fit: torch would raise from deep inside, or the first page without room bring SIGBUS."""
+def check_fits(needed_bytes: int) -> None:
+    """Refuses what does not fit: torch would raise from deep inside, or the first page without room bring SIGBUS.
+
+    Raises:
+        ConfigError: there is not so much shared memory.
+    """
     free_bytes = shared_memory_free_bytes()
     if free_bytes is not None and needed_bytes > free_bytes:
         raise ConfigError(

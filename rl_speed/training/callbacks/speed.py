@@ -40,11 +40,11 @@ class SpeedLogger(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The prefill begins."""
         self._meter.start(self._dataset.env_steps, trainer.global_step)
-        psutil.cpu_percent()  # the first call only sets the mark
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Before the first batch the prefill has ended."""
-        self._meter.begin_batch(self._dataset.env_steps, trainer.global_step)
+        if self._meter.begin_batch(self._dataset.env_steps, trainer.global_step):
+            psutil.cpu_percent()  # this call only sets the mark
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         """Writes a point when the window is over. Only then is the loss read from the device."""

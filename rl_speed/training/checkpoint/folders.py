@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from rl_speed.system.errors import CheckpointError
@@ -44,8 +45,10 @@ def find_last(log_directory: Path) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    runs = [list_checkpoints(run / "checkpoints") for run in log_directory.glob("version_*")]
-    found = [checkpoints[0] for checkpoints in runs if checkpoints]
+    found = []
+    for run in log_directory.glob("version_*"):
+        with suppress(PermissionError):  # a run of somebody else's
+            found += list_checkpoints(run / "checkpoints")[:1]
     if not found:
         raise CheckpointError(
             f"--resume last: no checkpoint below {log_directory}; start a run without --resume, or name another "

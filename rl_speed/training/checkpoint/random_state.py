@@ -33,5 +33,6 @@ def set_random_state(state: dict[str, Any]) -> None:
     keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for device, generator in enumerate(state["cuda"][:there]):  # there may be fewer than when it was saved
+        torch.cuda.set_rng_state(generator, device)

@@ -96,7 +96,7 @@ def _config_of(folder: Path, facts: dict[str, Any], fields: Mapping[str, Any]) -
         section, _, name = field.partition(".")
         content = merge(content, {section: {name: value}})
     try:
-        return validate(content)
+        return validate(content, is_new=False)
     except ConfigError as error:
         raise CheckpointError(f"checkpoint {folder} holds a configuration that is not usable: {error}") from None
 

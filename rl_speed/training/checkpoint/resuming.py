@@ -15,7 +15,7 @@ from rl_speed.training.run_folder import run_of
 
 # What a checkpoint's replay, games and networks are made for.
 _FIXED_ON_RESUME = ("seed", "envs", "actors", "replay", "network")
-_FREE_ON_RESUME = {"threads", "timeout_seconds", "device", "fused"}
+_FREE_ON_RESUME = {"threads", "timeout_seconds", "address", "device", "fused"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def resume_config(folder: Path, overrides: Overrides, max_seconds: float | None)
     changes = as_changes(overrides)
     for change in changes:
         content = merge(content, change)
-    config = validate(content)
+    config = validate(content, is_new=bool(changes))
     _check_fixed(saved, config)
     kept = {name: value for name, value in facts.get("kept", {}).items() if not _names(changes, name)}
     run_folder = run_of(folder)

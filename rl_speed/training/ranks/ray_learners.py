@@ -112,12 +112,15 @@ class _Post:
         """A rank has met a mistake of the user's. Others hear of it and tell it too; rank 0's sentence is shown."""
         if rank and self._error.exists():
             return
-        write_text_whole(self._error, json.dumps(str(error)))
+        ended = [error.reason, error.doing] if isinstance(error, EndedBeforeStartError) else None
+        write_text_whole(self._error, json.dumps({"sentence": str(error), "ended": ended}))
 
     def raise_told(self) -> None:
         """Raises what was told."""
-        if self._error.is_file():
-            raise UserError(json.loads(self._error.read_text(encoding="utf-8")))
+        if not self._error.is_file():
+            return
+        told = json.loads(self._error.read_text(encoding="utf-8"))
+        raise UserError(told["sentence"]) if told["ended"] is None else EndedBeforeStartError(*told["ended"])
 
 
 def run_learners(config: RunConfig, folder: Path, learn: Learn, console: Console, ending: Ending) -> None:

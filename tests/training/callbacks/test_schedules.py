@@ -32,7 +32,7 @@ def test_the_learning_rate_falls_in_a_straight_line(tiny_config, monkeypatch):
 def test_annealing_follows_the_returns(tiny_config, monkeypatch):
     config = tiny_config(
         update={"learning_rate": 1e-3, "env_steps_per_gradient_step": 20.0},
-        replay={"n_step": 10, "gamma": 0.9, "importance_exponent": 0.4},
+        replay={"n_step": 10, "gamma": 0.9, "priority_exponent": 0.6, "importance_exponent": 0.4},
         exploration={"epsilon_end": 0.1, "temperature": 0.03},
         annealing={
             "returns": [0.0, 10.0],

@@ -45,6 +45,7 @@ def test_one_process_talks_to_itself():
 @pytest.mark.parametrize("known", [UserError("rank 1 has ended: the disk is full"), None])
 def test_a_rank_that_is_gone_is_told_as_what_is_known_of_it(known):
     def work(ranks):
+        ranks.barrier()  # both are there before one goes
         if ranks.place.rank == 1:
             ranks.close()
             return None
