@@ -16,7 +16,7 @@ from rl_speed.system.arrays import BoolArray, Float32Array, UInt8Array
 from rl_speed.system.errors import UserError
 
 
-class AtariVecEnv(VecEnv):
+class AtariVecEnv(VecEnv):  # type: ignore[misc, unused-ignore]  # where it is not installed
     """An AtariVectorEnv as a VecEnv, with the infos that Stable-Baselines3 learns from and logs.
 
     Returns that are logged are those of whole games, and not clipped.
