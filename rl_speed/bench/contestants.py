@@ -73,7 +73,11 @@ def measured_config(contestant: Contestant, overrides: Sequence[str] = ()) -> Ru
 
 
 def as_measured(config: RunConfig) -> RunConfig:
-    """The same of a configuration."""
+    """A configuration as it is measured, see `measured_config`.
+
+    Raises:
+        ConfigError: its ranks are not processes that the bench can watch.
+    """
     if config.trainer.launcher == "ray":
         raise ConfigError("trainer.launcher = ray: the bench measures the ranks of this machine; set it to auto")
     needed = config.replay.n_step + config.envs.frame_stack + config.actors.rollout_env_steps + 1

@@ -113,7 +113,7 @@ class Session:
     def measure(self, contestant: Contestant, repeat: int) -> dict[str, Any] | None:
         """Measures one contestant once; None if it failed; the failure is kept and shown."""
         missing = contestant.missing()
-        wrong = self._enter(contestant)
+        wrong = self._enter(contestant)  # also of a missing peer, who has a row that says so
         wrong = missing or wrong
         answer = {"error": wrong} if wrong else self._run(contestant, repeat)
         measurement = {"name": contestant.name, "group": contestant.group, "repeat": repeat}

@@ -277,7 +277,11 @@ def trim_cache(newest: Path, most_bytes: int = CACHE_BYTES) -> None:
 
 
 def _clear_leftovers() -> None:
-    for path in cache_folder().iterdir():
+    try:
+        paths = list(cache_folder().iterdir())
+    except OSError:
+        return
+    for path in paths:
         with suppress(OSError):
             is_leftover = path.suffix in (".tmp", ".lock") or (path.name.startswith("tmp") and path.is_dir())
             if not is_leftover or path.stat().st_mtime > time.time() - SAFE_SECONDS:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rl_speed.bench.model.answers import answers, envs_in_short
+from rl_speed.bench.model.expectations import stages_add_up
 from rl_speed.bench.model.rows import factor_text, find, speed, stage_milliseconds
 from rl_speed.bench.model.solving import by_name, time_to_solve
 
@@ -135,11 +136,6 @@ def _play_apart(reference: dict[str, Any], parallel: dict[str, Any], cores: int)
     )
 
 
-def plays_and_trains_in_turn(config: dict[str, Any]) -> bool:
-    """Whether a rung's time is that of one process, in which the times of all stages add up."""
-    return bool(config["actors"]["kind"] == "in_process" and config["trainer"]["devices"] == 1)
-
-
 def _how_far_off(expectations: Sequence[dict[str, Any]]) -> str:
     errors = [abs(e["error_percent"]) for e in expectations]
     worst = max(expectations, key=lambda e: abs(e["error_percent"]))
@@ -166,7 +162,7 @@ def details(content: dict[str, Any]) -> list[Line]:
         )
     if reference is not None and reference["time_shares"]:
         lines += _line("Baseline", _time_of(reference))
-        if parallel is not None and plays_and_trains_in_turn(content["configs"]["baseline"]):
+        if parallel is not None and stages_add_up(content["configs"]["baseline"]):
             lines += _line("Playing apart", _play_apart(reference, parallel, content["machine"]["cores"]))
     if best is not None and best["name"] != "baseline" and best["time_shares"]:
         stage, _ = _top_stage(best)

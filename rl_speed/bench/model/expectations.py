@@ -96,6 +96,11 @@ def expected_seconds(
     return {"learner": learner, "player": player, "cores": spread, "total": total}
 
 
+def stages_add_up(config: dict[str, Any]) -> bool:
+    """Whether a rung, given as a dictionary, plays and trains in one process, so that its stages' times add up."""
+    return bool(config["actors"]["kind"] == "in_process" and config["trainer"]["devices"] == 1)
+
+
 def expect(
     rows: Sequence[dict[str, Any]], configs: dict[str, Any], calibration: dict[str, Any], cores: int
 ) -> list[dict[str, Any]]:
@@ -114,9 +119,9 @@ def expect(
     reference = find(rows, "baseline")
     if reference is None:
         return []
-    base = validate(configs["baseline"])
-    if base.actors.plays_apart or base.trainer.world_size > 1:
+    if not stages_add_up(configs["baseline"]):
         return []
+    base = validate(configs["baseline"])
     cost = {stage: share / speed(reference) for stage, share in reference["time_shares"].items()}
     expectations = []
     for row in rows:
