@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from rl_speed.config import ExplorationConfig
+from rl_speed.experience.transfer import sent
+from rl_speed.learner.captured import Captured
 from rl_speed.learner.network import QNetwork
 
 
@@ -41,6 +43,7 @@ class ExploringPolicy:
         device: where the network is.
         use_bf16: run the network under bfloat16 autocast.
         with_autograd: build the graph while acting (the `slow_grads` rung: slow for no gain).
+        is_captured: on a GPU, the network's kernels are launched as one; always for as many envs.
 
     Source: Mnih et al. 2015 (epsilon-greedy); Kaelbling et al. 1996, section 2.2 (Boltzmann exploration).
     """
@@ -53,6 +56,7 @@ class ExploringPolicy:
         device: torch.device | str = "cpu",
         use_bf16: bool = False,
         with_autograd: bool = False,
+        is_captured: bool = False,
     ) -> None:
         self.network = network
         self.num_actions = num_actions
@@ -61,6 +65,7 @@ class ExploringPolicy:
         self.with_autograd = with_autograd
         self.epsilon = 1.0
         self.temperature = 0.0  # in units of reward
+        self._choose = Captured(self._best) if is_captured else self._best
         # The draws stay on the CPU: the same seed explores alike on every device.
         self._generator = torch.Generator().manual_seed(seed)
 
@@ -77,11 +82,17 @@ class ExploringPolicy:
         random_action = torch.randint(self.num_actions, (num_envs,), generator=self._generator)
         is_random = torch.rand(num_envs, generator=self._generator) < self.epsilon
         all_random = bool(is_random.all())
-        random_action, is_random = _sent(random_action, observation.device), _sent(is_random, observation.device)
+        random_action, is_random = sent(random_action, observation.device), sent(is_random, observation.device)
         if all_random:
             return random_action
         if isinstance(self.network, QNetwork):
             self.network.draw_noise(self._generator)
+        noise = self._softmax_noise(num_envs)
+        (best_action,) = self._choose(sent(observation, self.device), sent(noise, self.device))
+        return torch.where(is_random, random_action, best_action.to(observation.device))
+
+    def _best(self, observation: Tensor, noise: Tensor) -> tuple[Tensor]:
+        """The best action int64 [E], once noise [E, A] is added to the values."""
         # A network of the caller's own may keep tensors from call to call, and nothing is learned with those of
         # inference mode.
         quietly = torch.inference_mode if isinstance(self.network, QNetwork) else torch.no_grad
@@ -89,20 +100,18 @@ class ExploringPolicy:
             torch.enable_grad() if self.with_autograd else quietly(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.use_bf16),
         ):
-            q_value = self.network(observation.to(self.device, non_blocking=True))  # [E, A]
-        best_action = self._softmax_draw(q_value.detach()).to(observation.device)
-        return torch.where(is_random, random_action, best_action)
+            q_value = self.network(observation)  # [E, A]
+        return ((q_value.detach() + noise).argmax(dim=1),)
 
-    def _softmax_draw(self, q_value: Tensor) -> Tensor:
-        """An action from the softmax of q_value / temperature, or the best one at temperature 0, int64 [E].
+    def _softmax_noise(self, num_envs: int) -> Tensor:
+        """Makes the best of the values with it a draw from their softmax at the temperature, float32 [E, A].
 
         Source: the Gumbel-max trick, Maddison et al. 2014, section 2.
         """
         if self.temperature == 0:
-            return q_value.argmax(dim=1)
-        uniform = torch.rand(q_value.shape, generator=self._generator)
-        noise = uniform.log_().neg_().log_().neg_()
-        return (q_value + self.temperature * _sent(noise, q_value.device)).argmax(dim=1)
+            return torch.zeros(num_envs, self.num_actions)
+        uniform = torch.rand((num_envs, self.num_actions), generator=self._generator)
+        return self.temperature * uniform.log_().neg_().log_().neg_()
 
     def state_dict(self) -> dict[str, Any]:
         """What resumes: epsilon and the exploration generator."""
@@ -112,8 +121,3 @@ class ExploringPolicy:
         """Restores what `state_dict` returned."""
         self.epsilon = state["epsilon"]
         self._generator.set_state(state["generator"])
-
-
-def _sent(draw: Tensor, device: torch.device) -> Tensor:
-    """A draw on the device; towards a GPU from page-locked memory, so that nothing waits for it."""
-    return draw.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else draw.to(device)

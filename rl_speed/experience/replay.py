@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rl_speed.config import ReplayConfig
+from rl_speed.experience.transfer import sent
 from rl_speed.learner.td import n_step_return
 from rl_speed.records import Batch, Rollout
 
@@ -91,17 +92,21 @@ class Replay:
         between (a resumed run, a lost actor): the last row is marked truncated, so that no window reaches across.
         """
         rows = rollout.action.shape[0]
+        column = {name: sent(getattr(rollout, name), self.device) for name in _COLUMNS}
         if self.rows_written:
             last = (self.rows_written - 1) % self.steps
-            self._truncated[last] |= rollout.is_first[0].to(self.device) & ~self._terminated[last]
-        place = (torch.arange(rows, device=self.device) + self.rows_written) % self.steps
-        # Towards the CPU a copy that is not waited for may be read before it has arrived.
-        non_blocking = self.device.type == "cuda"
-        for name in _COLUMNS:
-            getattr(self, f"_{name}")[place] = getattr(rollout, name).to(self.device, non_blocking=non_blocking)
-        self._priority[place] = 1.0
-        self._row_priority[place] = float(self.num_envs)
-        self.rows_written += rows
+            self._truncated[last] |= column["is_first"][0] & ~self._terminated[last]
+        done = 0
+        while done < rows:
+            first = self.rows_written % self.steps
+            place = slice(first, min(first + rows - done, self.steps))  # up to the ring's end
+            count = place.stop - first
+            for name, tensor in column.items():
+                getattr(self, f"_{name}")[place] = tensor[done : done + count]
+            self._priority[place] = 1.0
+            self._row_priority[place] = float(self.num_envs)
+            self.rows_written += count
+            done += count
 
     def lead(self, n_step: int, gamma: float, importance_exponent: float) -> None:
         """Changes how far the return of a sample reaches and how much draws are corrected, from the next draw on."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rl_speed.config import UpdateConfig
+from rl_speed.learner.captured import CapturedStep
 from rl_speed.learner.compiled import compiled
 from rl_speed.learner.gradient import Gradient
 from rl_speed.learner.mean import GradientMean
@@ -56,6 +57,7 @@ class DQNModule(pl.LightningModule):
         self.sync_target()
         # The loss is compiled, not the module: Lightning's hooks would break the graph.
         self.gradient = Gradient(compiled(self.loss) if config.compile else self.loss, config, mean)
+        self._take_step = CapturedStep(self._step) if config.cuda_graph is True else self._step
 
     def forward(self, observation: Tensor) -> Tensor:
         """q_value [B, A] of the online network."""
@@ -123,6 +125,9 @@ class DQNModule(pl.LightningModule):
         for network in (self.online_network, self.target_network):
             if isinstance(network, QNetwork):
                 network.draw_noise()
+        return self._take_step(minibatch, optimizer)
+
+    def _step(self, minibatch: Batch, optimizer: Any) -> tuple[Tensor, Tensor]:
         parameters = self._trained_parameters()
         loss, error = self.gradient(minibatch, parameters)
         if self._config.max_gradient_norm is not None:
@@ -144,11 +149,14 @@ class DQNModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """Adam over the online network only."""
+        parameters, is_captured = self._trained_parameters(), self._config.cuda_graph is True
+        rate = self._config.learning_rate
         return torch.optim.Adam(
-            self._trained_parameters(),
-            lr=self._config.learning_rate,
+            parameters,
+            lr=torch.tensor(rate, device=parameters[0].device) if is_captured else rate,
             eps=self._config.adam_epsilon,
             fused=True,
+            capturable=is_captured,
         )
 
     def _trained_parameters(self) -> list[nn.Parameter]:
@@ -168,8 +176,12 @@ class DQNModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """A resumed run's optimizer has come back with the settings of its checkpoint; those of now hold."""
+        is_captured = self._config.cuda_graph is True
         for group in self._parameter_groups():
-            group["eps"] = self._config.adam_epsilon
+            group["eps"], group["capturable"] = self._config.adam_epsilon, is_captured
+            # A graph reads the step size from the device.
+            rate = float(group["lr"])
+            group["lr"] = torch.tensor(rate, device=self.device) if is_captured else rate
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         optimizer: Any = self.optimizers()
@@ -179,7 +191,10 @@ class DQNModule(pl.LightningModule):
     def set_learning_rate(self, learning_rate: float) -> None:
         """Sets the step size of all parameters."""
         for group in self._parameter_groups():
-            group["lr"] = learning_rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Moves a batch; nothing is copied if it is there already."""

@@ -152,6 +152,28 @@ def decide_compile(config: RunConfig, device: str, kept: Mapping[str, Any]) -> D
     return Decision(True, "as configured")
 
 
+def decide_cuda_graph(config: RunConfig, parts: Parts, device: str) -> Decision:
+    """Whether a gradient step is launched as one graph.
+
+    Raises:
+        ConfigError: it is asked for where it cannot be.
+    """
+    asked, ranks = config.update.cuda_graph, config.trainer.world_size
+    against = {
+        "on the CPU": device == "cpu",
+        f"with trainer.devices x trainer.num_nodes = {ranks}": ranks > 1,
+        "with update.compile = true": config.update.compile,
+    }
+    reason = next((reason for reason, holds in against.items() if holds), None)
+    if asked is True and reason is not None:
+        raise ConfigError(f"update.cuda_graph = true cannot be {reason}; set it to auto")
+    if asked != "auto":
+        return Decision(asked, "as configured")
+    if reason is None and parts.own_network is not None:
+        reason = "a network of your own may wait for the device; true tries it"
+    return Decision(reason is None, reason or "launching kernels one by one takes longer than they do")
+
+
 def decide_update(
     config: RunConfig, parts: Parts, threads: Threads, device: str, kept: Mapping[str, Any]
 ) -> dict[str, Decision]:

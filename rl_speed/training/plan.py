@@ -24,6 +24,7 @@ from rl_speed.training.decisions import (
     check_memory,
     decide_backend,
     decide_compile,
+    decide_cuda_graph,
     decide_device,
     decide_first_shard,
     decide_update,
@@ -174,8 +175,12 @@ def make_plan(
     if num_actions is not None:
         parts.check_network(asked.network, asked.envs.observation_shape, num_actions)
     decisions["update.compile"] = decide_compile(asked, device, kept)
+    decisions["update.cuda_graph"] = decide_cuda_graph(
+        with_fields(asked, {"update.compile": decisions["update.compile"].value}), parts, device
+    )
     config = with_fields(asked, {field: d.value for field, d in decisions.items() if field != "trainer.accelerator"})
-    threads = plan_threads(rank_share(config), shared_by(usable_cores(), place.local_world_size))
+    placed = with_fields(rank_share(config), {"trainer.accelerator": accelerator.value})
+    threads = plan_threads(placed, shared_by(usable_cores(), place.local_world_size))
     choices = decide_update(rank_share(config), parts, threads, device, kept)
     decisions |= choices
     config = with_fields(config, {field: decision.value for field, decision in choices.items()})

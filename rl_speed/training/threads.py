@@ -55,7 +55,8 @@ def plan_threads(config: RunConfig, cores: Cores) -> Threads:
     little to the first one's products, but plays games well.
 
     Args:
-        config: explicit counts (not 0) are taken as they are; `envs.backend` decides how heavy a game is.
+        config: explicit counts (not 0) are taken as they are; `envs.backend` decides how heavy a game is, and
+            `trainer.accelerator`, once decided, how heavy learning.
         cores: that may be used.
     """
     is_beside = config.actors.plays_apart and not config.actors.plays_elsewhere
@@ -69,7 +70,9 @@ def plan_threads(config: RunConfig, cores: Cores) -> Threads:
         players = f"{config.actors.count} actor process{'es' if config.actors.count > 1 else ''}"
         share = "mostly waiting" if is_light else f"{taken} of the cores"
     else:
-        env = config.envs.threads or min(max(1, cores.count // 2), config.envs.count)
+        # A learner on a GPU only launches kernels.
+        free = cores.count - 1 if config.trainer.accelerator == "gpu" else cores.count // 2
+        env = config.envs.threads or min(max(1, free), config.envs.count)
         # Such envs are stepped by the learner's own thread, in turn with its updates; the GPU needs none.
         is_own = config.envs.steps_in_turn or config.envs.backend == "cuda"
         taken = 0 if is_own else env
