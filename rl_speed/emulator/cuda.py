@@ -21,7 +21,9 @@ from rl_speed.emulator.settings import ConsoleSettings, CSettings, c_settings
 from rl_speed.system.arrays import Int64Array
 from rl_speed.system.errors import UserError
 
-_LANES, _FRAME_THREADS = 32, 256  # of source/kernels.cu
+_FRAME_THREADS = 256  # of source/kernels.cu
+_LANES = (4, 8, 16, 32)  # consoles of a block that were measured
+_SCHEDULERS = 4  # of a multiprocessor: CUDA C++ programming guide, "Compute Capability 7.x" to "9.0"
 _SEED, _STEP, _START, _KEEP, _RESET = range(5)
 
 
@@ -74,13 +76,16 @@ def kernel_parts(game: Game, recompile: bool = True) -> tuple[dict[str, str], di
     return generated, defines
 
 
-def blocks_at_once(num_consoles: int, multiprocessors: int) -> int:
-    """Blocks of 32 consoles for which each multiprocessor's registers are shared out.
+def blocks_and_lanes(num_consoles: int, multiprocessors: int) -> dict[str, int]:
+    """Macros: blocks for which each multiprocessor's registers are shared out, and consoles of a block.
 
     Few consoles have all the registers that they want; more of them than that are better off with fewer each than
-    waiting for a place.
+    waiting for a place. And few consoles to a block wait less for each other, as long as there is no more than one
+    block for each of a multiprocessor's four schedulers (docs/emulator.md, "On a GPU").
     """
-    return 8 if num_consoles <= 8 * _LANES * multiprocessors else 16
+    per_scheduler = -(-num_consoles // (_SCHEDULERS * multiprocessors))
+    lanes = next((lanes for lanes in _LANES if lanes >= per_scheduler), _LANES[-1])
+    return {"BLOCKS_AT_ONCE": 8 if num_consoles <= 8 * lanes * multiprocessors else 16, "LANES": lanes}
 
 
 def driver_launcher(game: Game, num_consoles: int, defines: Mapping[str, int] | None = None) -> Launcher:
@@ -98,8 +103,8 @@ def driver_launcher(game: Game, num_consoles: int, defines: Mapping[str, int] | 
     generated, usual = kernel_parts(game)
     device = torch.device("cuda", torch.cuda.current_device())
     multiprocessors = torch.cuda.get_device_properties(device).multi_processor_count
-    blocks = {"BLOCKS_AT_ONCE": blocks_at_once(num_consoles, multiprocessors)}
-    return DriverLauncher(generated, {**usual, **blocks, **(defines or {})}, device)
+    shares = blocks_and_lanes(num_consoles, multiprocessors)
+    return DriverLauncher(generated, {**usual, **shares, **(defines or {})}, device)
 
 
 class CudaConsoles:
@@ -138,11 +143,12 @@ class CudaConsoles:
         sizes = self._tensor(13, dtype=torch.int32)
         self._launch("structure_sizes", 1, 1, sizes)
         console, generators, picture, episode, settings_bytes, _, axis, _, arrays, log, start, *threads = sizes.tolist()
-        assert threads == [_LANES, _FRAME_THREADS], "threads differ between cuda.py and source/kernels.cu"
+        self._lanes = threads[0]
+        assert threads[1] == _FRAME_THREADS, "threads differ between cuda.py and source/kernels.cu"
         assert arrays == ctypes.sizeof(Arrays), "Arrays differ between cuda.py and source/kernels.cu"
         assert settings_bytes == ctypes.sizeof(c), "Settings differ between settings.py and source/observe.h"
         starts = max(c.noop_max, 1) if c.cache_starts and c.stickiness == 0 else 0
-        self._check_memory(console + generators + 4 * picture + episode + log // _LANES, starts * (start + 3 * picture))
+        self._check_memory(console + generators + 4 * picture + episode + log // self._lanes, starts * (start + 3 * picture))
         n = self.num_consoles
         self.state = {
             "console": self._tensor(n, console),
@@ -151,7 +157,7 @@ class CudaConsoles:
             "planes": self._tensor(n, picture),
             "episode": self._tensor(n, episode),
         }
-        blocks = -(-n // _LANES)
+        blocks = -(-n // self._lanes)
         self._rom = torch.from_numpy(np.frombuffer(read_rom(self.game), dtype=np.uint8).copy()).to(self.device)
         self._settings = torch.from_numpy(np.frombuffer(bytes(c), dtype=np.uint8).copy()).to(self.device)
         self._axes = [self._tensor(axis), self._tensor(2 * axis)]
@@ -189,11 +195,11 @@ class CudaConsoles:
         state = {name: tensor.new_zeros(starts, tensor.shape[1]) for name, tensor in self.state.items()}
         state["pictures"], state["planes"] = self._starts[1:]
         log, held, shown = self._scratch
-        blocks = -(-starts // _LANES)
+        blocks = -(-starts // self._lanes)
         scratch = [log.new_zeros(blocks, log.shape[1]), held.new_zeros(starts, held.shape[1]), shown.new_zeros(starts)]
         arrays = self._arrays_of(state, scratch, starts)
         frames = self._tensor(starts, *self._pixels)
-        self._launch("run_consoles", blocks, _LANES, arrays, _KEEP, Inputs(), 1)
+        self._launch("run_consoles", blocks, self._lanes, arrays, _KEEP, Inputs(), 1)
         self._launch("make_frames", starts, _FRAME_THREADS, arrays, frames, frames, 0)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # before the memory of these consoles is given back
@@ -211,10 +217,10 @@ class CudaConsoles:
         self.launcher.launch(kernel, blocks, threads, pointers)
 
     def _run(self, operation: int, seen: bool = True, **inputs: Tensor | None) -> None:
-        blocks = -(-self.num_consoles // _LANES)
+        blocks = -(-self.num_consoles // self._lanes)
         pointers = {name: tensor.data_ptr() for name, tensor in inputs.items() if tensor is not None}
         given = Inputs(**pointers, results=self.results.data_ptr())
-        self._launch("run_consoles", blocks, _LANES, self._arrays, operation, given, int(seen))
+        self._launch("run_consoles", blocks, self._lanes, self._arrays, operation, given, int(seen))
 
     def _make_frames(self, only_started: bool) -> None:
         outputs = [self.observation, self.final_observation, int(only_started)]

@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -18,8 +18,14 @@ from rl_speed.emulator.games import Game
 from rl_speed.emulator.settings import ConsoleSettings
 from rl_speed.emulator.vector_env import AtariVectorEnv
 
+if TYPE_CHECKING:  # torch takes seconds, and the emulator does without
+    from rl_speed.emulator.cuda import CudaConsoles
+
 FRAME_SKIP = 4
+STEPS_APART = 400  # after which consoles that began alike have drifted apart
 MOST_PEER_ENVS = 4096  # beyond, the others need more memory than most machines have
+# Beside a GPU, which wants many consoles: so many are made and seeded in seconds.
+MOST_PEER_ENVS_BESIDE_GPU, MOST_CPU_ENVS_BESIDE_GPU = 1024, 16_384
 
 
 @dataclass(frozen=True)
@@ -64,13 +70,24 @@ def _ours(game: Game, num_envs: int, threads: int) -> _Engine:
     return _Engine({True: lambda actions: (envs.step(actions), None)[1], False: consoles.step_unseen}, close)
 
 
-def _cuda(game: Game, num_envs: int) -> _Engine:
+def _consoles_apart(game: Game, num_envs: int) -> CudaConsoles:
+    """Consoles on the GPU that have drifted apart: those that have just begun hardly wait for each other."""
     import torch
 
     from rl_speed.emulator.cuda import CudaConsoles
 
     consoles = CudaConsoles(game, num_envs)
     consoles.seed(torch.arange(num_envs))
+    for _ in range(STEPS_APART):
+        consoles.step_unseen(torch.randint(len(game.minimal_actions), (num_envs,), device=consoles.device))
+    torch.cuda.synchronize()
+    return consoles
+
+
+def _cuda(game: Game, num_envs: int) -> _Engine:
+    import torch
+
+    consoles = _consoles_apart(game, num_envs)
     generator = torch.Generator(consoles.device).manual_seed(0)
     most = len(game.minimal_actions)
     actions = torch.randint(most, (64, num_envs), generator=generator, device=consoles.device)
@@ -151,8 +168,9 @@ def measure(
     with contextlib.ExitStack() as stack:
         if on_gpu:
             engines["cuda"] = _cuda(game, num_envs)
-        engines["native-cpu"] = _ours(game, num_envs, threads)
-        if num_envs <= MOST_PEER_ENVS:
+        if not on_gpu or num_envs <= MOST_CPU_ENVS_BESIDE_GPU:
+            engines["native-cpu"] = _ours(game, num_envs, threads)
+        if num_envs <= (MOST_PEER_ENVS_BESIDE_GPU if on_gpu else MOST_PEER_ENVS):
             engines["ale-vector"] = _ale(game, num_envs, threads)
             engines["envpool"] = None if only_ale else _envpool(game, num_envs, threads)
         present = {name: engine for name, engine in engines.items() if engine is not None}
@@ -234,14 +252,11 @@ def kernel_milliseconds(game: Game, num_envs: int, steps: int = 50) -> dict[str,
     Args:
         game: to play, with random actions.
         num_envs: consoles.
-        steps: that are timed, after as many that are not.
+        steps: that are timed.
     """
     import torch
 
-    from rl_speed.emulator.cuda import CudaConsoles
-
-    consoles = CudaConsoles(game, num_envs)
-    consoles.seed(torch.arange(num_envs))
+    consoles = _consoles_apart(game, num_envs)
     inner, events = consoles.launcher, []
 
     class Timed:
@@ -256,9 +271,9 @@ def kernel_milliseconds(game: Game, num_envs: int, steps: int = 50) -> dict[str,
             events.append((start, end))
 
     consoles.launcher = Timed()
-    for _ in range(2 * steps):
+    for _ in range(steps):
         consoles.step(torch.randint(len(game.minimal_actions), (num_envs,), device=consoles.device))
         torch.cuda.synchronize()
     launches = ("play", "observations", "starts", "their observations")
-    times = [start.elapsed_time(end) for start, end in events[steps * len(launches) :]]
+    times = [start.elapsed_time(end) for start, end in events]
     return {name: statistics.median(times[place :: len(launches)]) for place, name in enumerate(launches)}

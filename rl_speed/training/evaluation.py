@@ -99,13 +99,16 @@ def play_games(
     """
     parts, envs = parts or Parts(), _on_ale(config.envs, protocol.sticky_probability)
     device = next(network.parameters()).device
+    is_captured = config.update.cuda_graph is True and device.type == "cuda"
     groups = []
     with ExitStack() as opened, torch_threads(1):  # the games have the cores
         for number, quota in enumerate(_quotas(protocol.episodes)):
             seed = int(np.random.SeedSequence([protocol.seed, number]).generate_state(1)[0])
             env = parts.make_env(envs, len(quota), seed, usable_cores().count, can_resume=False)
             opened.callback(env.close)
-            policy = ExploringPolicy(network, env.num_actions, seed, device, use_bf16=config.update.uses_bf16)
+            policy = ExploringPolicy(
+                network, env.num_actions, seed, device, config.update.uses_bf16, is_captured=is_captured
+            )
             policy.epsilon = protocol.epsilon
             player = Player(env, policy, envs, first_env=0, timer=StageTimer())
             groups.append(_Group(player, RolloutSpace.allocate(1, len(quota), envs), quota))

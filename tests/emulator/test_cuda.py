@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rl_speed.emulator.consoles import Consoles
-from rl_speed.emulator.cuda import CudaConsoles
+from rl_speed.emulator.cuda import CudaConsoles, blocks_and_lanes
 from rl_speed.emulator.games import find_game
 from rl_speed.system.errors import UserError
 from tests.emulator.factory import SETTINGS, simulated
@@ -61,6 +61,30 @@ def test_simulated_kernels_play_as_the_cpu_does():
         ours.step(torch.zeros(3, dtype=torch.int64))
         assert torch.equal(ours.observation, expected)
     other.close()
+
+
+def test_small_blocks_play_as_the_cpu_does():
+    game, seeds = find_game("pong"), 3 + np.arange(9)
+    ours, other = CudaConsoles(game, 9, SETTINGS, simulated(game, LANES=4)), Consoles(game, 9, SETTINGS, recompile=False)
+    assert assert_both_play_alike(game, ours, other, seeds, 30) >= 9
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("consoles", "lanes", "blocks"),
+    [
+        (1, 4, 8),
+        (2112, 4, 8),
+        (2113, 8, 8),
+        (4096, 8, 8),
+        (16_384, 32, 8),
+        (33_792, 32, 8),
+        (33_793, 32, 16),
+        (65_536, 32, 16),
+    ],
+)
+def test_few_consoles_share_a_block_while_schedulers_are_idle(consoles, lanes, blocks):
+    assert blocks_and_lanes(consoles, 132) == {"BLOCKS_AT_ONCE": blocks, "LANES": lanes}
 
 
 # Warps that are not full, games that run out of instructions, whose starts differ, or whose pictures are cut off, a

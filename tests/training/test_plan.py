@@ -229,7 +229,36 @@ def test_a_gpu_that_is_asked_for_is_not_taken_for_a_replacement(monkeypatch):
     monkeypatch.setattr(decisions, "gpu_names", lambda: ["a GPU"])
     plan = make_plan(load_config("fast_gpu", ["envs.backend=ale_vector"]))
     assert (plan.device, plan.config.update.precision, plan.config.update.shards) == ("cuda:0", "bf16", 1)
+    assert plan.config.update.cuda_graph is True
     assert plan.replaced() == {}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "device", "expected"),
+    [
+        ({}, "cuda:0", True),
+        ({"update.cuda_graph": False}, "cuda:0", False),
+        ({}, "cpu", False),
+        ({"update.compile": True}, "cuda:0", False),
+        ({"trainer.devices": 2}, "cuda:0", False),
+    ],
+)
+def test_gradient_steps_are_captured_where_one_gpu_learns(overrides, device, expected):
+    config = load_config("smoke", {"update.batch_size": 32, "envs.count": 4, **overrides})
+    assert decisions.decide_cuda_graph(config, Parts(), device).value is expected
+    asked = load_config("smoke", {"update.batch_size": 32, "envs.count": 4, **overrides, "update.cuda_graph": True})
+    if expected or overrides.get("update.cuda_graph") is False:
+        assert decisions.decide_cuda_graph(asked, Parts(), device).value is True
+        return
+    with pytest.raises(ConfigError, match=r"update\.cuda_graph = true cannot be .*; set it to auto"):
+        decisions.decide_cuda_graph(asked, Parts(), device)
+
+
+def test_a_network_of_the_callers_own_is_captured_only_where_that_is_asked_for():
+    parts = Parts(own_network=lambda shape, num_actions: torch.nn.Linear(1, num_actions))
+    for asked, expected in (("auto", False), (True, True)):
+        config = load_config("smoke", {"update.cuda_graph": asked})
+        assert decisions.decide_cuda_graph(config, parts, "cuda:0").value is expected
 
 
 @pytest.mark.parametrize(

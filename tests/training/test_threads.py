@@ -66,6 +66,12 @@ def test_arithmetic_goes_by_cores_and_games_by_hardware_threads():
     assert (plan.learner_cores, plan.env) == (4, 4)
 
 
+def test_beside_a_learner_on_a_gpu_games_have_all_cores_but_one():
+    for cores, threads in ((16, 15), (2, 1), (1, 1), (128, 64)):
+        plan = plan_threads(load_config("fast_gpu"), Cores(cores, cores, ""))
+        assert (plan.env, plan.learner_cores) == (threads, min(8, max(1, cores - threads)))
+
+
 def test_sixty_four_cores_are_not_all_spun_on():
     plan = plan_threads(load_config("fast_cpu"), Cores(128, 64, ""))
     assert plan.learner_cores == 8

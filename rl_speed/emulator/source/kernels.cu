@@ -1,14 +1,14 @@
 // Many consoles on the GPU: a step as four launches of two kernels on one stream, all state in device memory. The last two
 // are for games that ended.
 //
-// run_consoles does everything that a console does, one thread each, 32 to a block, so that few consoles spread over all
-// of the GPU; make_frames turns pictures into observations, one block each. Nothing is decided on the host, so a step can
+// run_consoles does everything that a console does, one thread each, LANES to a block, so that few consoles spread over
+// all of the GPU; make_frames turns pictures into observations, one block each. Nothing is decided on the host, so a step can
 // be captured in a CUDA graph. simulated_device.cpp runs the same text on the CPU, for tests without a GPU.
 #include "observe.h"
 
 #define KERNEL extern "C" __global__ void
-#define LANES 32           // consoles per block
 #define FRAME_THREADS 256  // per block of make_frames
+#define ALL_LANES (LANES == 32 ? 0xFFFFFFFFu : (1u << (LANES & 31)) - 1)
 
 // Registers are for as many blocks on each multiprocessor as this asks for.
 #ifndef BLOCKS_AT_ONCE
@@ -52,7 +52,7 @@ INLINE void step_console(const Arrays& a, Env& e, i32 index, long long action, S
     const i32 played = action >= 0 && action < ACTIONS ? a.settings->action[action] : ACTION_NOOP;
     const i32 left = a.consoles - (i32)blockIdx.x * LANES;
     Episode episode = a.episodes[index];
-    const u32 lanes = going_on(left >= LANES ? 0xFFFFFFFFu : (1u << left) - 1, !episode.over);
+    const u32 lanes = going_on(left >= LANES ? ALL_LANES : (1u << left) - 1, !episode.over);
     if (episode.over) {
         // The next game starts in this step, whatever the action, or when the caller says so.
         const bool starts = reset_mode != RESET_NEVER;
@@ -167,6 +167,19 @@ INLINE void copy_together(u8* to, const u8* from, i32 bytes) {
     for (i32 k = threadIdx.x; k < bytes / 8; k += FRAME_THREADS) ((u64*)to)[k] = ((const u64*)from)[k];
 }
 
+INLINE u32 grey_word(const u8* table, u32 w) {
+    return table[w & 255] | (u32)table[w >> 8 & 255] << 8 | (u32)table[w >> 16 & 255] << 16 | (u32)table[w >> 24] << 24;
+}
+
+INLINE u32 brighter_word(u32 p, u32 q) {
+    u32 most = 0;
+    for (i32 shift = 0; shift < 32; shift += 8) {
+        const u32 a = p >> shift & 255, b = q >> shift & 255;
+        most |= (a > b ? a : b) << shift;
+    }
+    return most;
+}
+
 // The maximum of the pictures that count.
 INLINE void make_grey(const Arrays& a, i32 index, i32 shown) {
     const Settings& set = *a.settings;
@@ -180,13 +193,12 @@ INLINE void make_grey(const Arrays& a, i32 index, i32 shown) {
     const i32 usual = set.frame_skip < 2 ? set.frame_skip : 2;
     const i32 captured = shown < 0 ? usual : shown & 3;
     const bool pooled = shown > 0 && captured > 0 && usual == 2 && set.max_pool;
-    for (i32 k = threadIdx.x; k < s.height * PIXELS; k += FRAME_THREADS) {
-        u8 value = captured == usual ? table[now[k]] : grey[k];
-        if (pooled) {
-            const u8 other = table[before[k]];
-            value = value > other ? value : other;
-        }
-        grey[k] = value;
+    if (captured != usual && !pooled) return;
+    for (i32 k = threadIdx.x; k < s.height * PIXELS / 4; k += FRAME_THREADS) {
+        // Four pixels to a word.
+        u32 value = captured == usual ? grey_word(table, ((const u32*)now)[k]) : ((const u32*)grey)[k];
+        if (pooled) value = brighter_word(value, grey_word(table, ((const u32*)before)[k]));
+        ((u32*)grey)[k] = value;
     }
 }
 

@@ -4,10 +4,13 @@
 #include "mask.h"
 #include "paint.h"
 
-// The lanes of a warp have their notes side by side, so that notes taken together lie together.
 #ifdef __CUDACC__
+// Consoles per block, 32 at most: they share a warp, and take their turns there.
+#ifndef LANES
+#define LANES 32
+#endif
 #define LOG_ENTRIES 1024
-#define LOG_STRIDE 32
+#define LOG_STRIDE LANES  // the lanes of a warp have their notes side by side: those taken together lie together
 #else
 #define LOG_ENTRIES 512
 #define LOG_STRIDE 1

@@ -1,0 +1,170 @@
+"""Work that is captured: by a recorder that does on the CPU what a CUDA graph does, and by a graph on a GPU."""
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from rl_speed.config import load_config
+from rl_speed.experience.policy import ExploringPolicy
+from rl_speed.learner.captured import CALLS_BEFORE, Captured, CapturedStep
+from rl_speed.system.errors import ConfigError
+from tests.conftest import make_module
+from tests.learner.batches import make_batch
+
+CHANGES = ["update.batch_size=8", "envs.image_height=42", "envs.image_width=42", "update.shards=1"]
+
+
+class Tape:
+    """Notes work without doing it, and does it again and again on the same memory, results included."""
+
+    def __init__(self):
+        self.recorded = self.replayed = 0
+
+    def record(self, work):
+        self.recorded += 1
+        self.work = work
+        self.results = (torch.empty(()), torch.empty(8))  # of a loss and of errors
+        return self.results
+
+    def replay(self):
+        self.replayed += 1
+        for kept, result in zip(self.results, self.work(), strict=True):
+            kept.copy_(result)
+
+
+def make_learner(*changes, tape=None, device="cpu"):
+    torch.manual_seed(0)
+    graph = tape is not None or device == "cuda"
+    module = make_module(load_config("smoke", [*CHANGES, f"update.cuda_graph={graph}", *changes])).to(device)
+    if tape is not None:
+        module._take_step = CapturedStep(module._step, tape)
+    return module, module.configure_optimizers()
+
+
+def minibatches(count, device="cpu"):
+    batch = make_batch(count)
+    return [batch.minibatch(n).to(device) for n in range(count)]
+
+
+def assert_same_weights(modules, tolerance):
+    for one, other in zip(*(module.online_network.parameters() for module in modules), strict=True):
+        torch.testing.assert_close(one.cpu(), other.cpu(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("changes", [[], ["network.noisy=true", "update.averaging_rate=0.1", "update.max_gradient_norm=1"]])
+def test_captured_gradient_steps_are_the_same_steps(changes):
+    tape = Tape()
+    (plain, optimizer), (captured, other) = make_learner(*changes), make_learner(*changes, tape=tape)
+    results = []
+    for module, owner in ((plain, optimizer), (captured, other)):
+        torch.manual_seed(1)
+        steps = []
+        for n, minibatch in enumerate(minibatches(8)):
+            if n == 5:
+                for group in owner.param_groups:  # what set_learning_rate does
+                    group["lr"] = group["lr"].fill_(1e-2) if torch.is_tensor(group["lr"]) else 1e-2
+            steps.append(module.gradient_step(minibatch, owner))
+        results.append(steps)
+    assert (tape.recorded, tape.replayed) == (1, 8 - CALLS_BEFORE)
+    for expected, found in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert_same_weights((plain, captured), 1e-4)
+
+
+def test_results_of_a_captured_step_are_the_callers_own():
+    module, optimizer = make_learner(tape=Tape())
+    results = [module.gradient_step(minibatch, optimizer) for minibatch in minibatches(6)]
+    assert len({float(loss) for loss, _ in results}) == 6
+
+
+def test_lightning_counts_captured_steps():
+    module, _ = make_learner(tape=Tape())
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, [make_batch(2) for _ in range(4)])
+    assert trainer.global_step == 8
+
+
+def test_the_step_size_of_a_captured_step_stays_a_tensor():
+    module, optimizer = make_learner(tape=Tape())
+    module.optimizers = lambda: optimizer
+    (group,) = optimizer.param_groups
+    place = group["lr"].data_ptr()
+    module.set_learning_rate(0.25)
+    assert float(group["lr"]) == 0.25 and group["lr"].data_ptr() == place and group["capturable"]
+    plain, optimizer = make_learner()
+    plain.optimizers = lambda: optimizer
+    # A checkpoint of a run on a GPU goes on without a graph.
+    optimizer.load_state_dict({**optimizer.state_dict(), "param_groups": [{**group, "params": list(range(len(group["params"])))}]})
+    plain.on_train_start()
+    assert optimizer.param_groups[0]["lr"] == 0.25 and not optimizer.param_groups[0]["capturable"]
+    plain.gradient_step(minibatches(1)[0], optimizer)
+
+
+def test_what_cannot_be_captured_is_told_in_a_sentence():
+    class Refusing:
+        def record(self, work):
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+
+    work = Captured(lambda x: (x,), Refusing())
+    for _ in range(CALLS_BEFORE):
+        work(torch.ones(1))
+    with pytest.raises(ConfigError, match=r"update\.cuda_graph = true: .*not permitted when stream.*; set it to false"):
+        work(torch.ones(1))
+
+
+def test_a_captured_policy_acts_as_any_other():
+    class Actions(Tape):
+        def record(self, work):
+            super().record(work)
+            self.results = (torch.empty(5, dtype=torch.int64),)
+            return self.results
+
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 4))
+    wide = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Unflatten(1, (12,)), network[1])
+
+    class Grey(torch.nn.Module):
+        def forward(self, observation):
+            return wide(observation.float())
+
+    plain, captured = (ExploringPolicy(Grey(), 4, seed=3) for _ in range(2))
+    captured._choose = Captured(captured._best, Actions())
+    draw = torch.Generator().manual_seed(0)
+    for policy in (plain, captured):
+        policy.epsilon = 0.2
+    for step in range(12):
+        observation = torch.randint(0, 256, (5, 1, 3, 4), dtype=torch.uint8, generator=draw)
+        plain.temperature = captured.temperature = 50.0 if step > 6 else 0.0
+        assert torch.equal(plain.act(observation), captured.act(observation))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_cuda_graph_takes_the_steps_that_are_launched_one_by_one(precision):
+    changes = [f"update.precision={precision}", "update.averaging_rate=0.1"]
+    modules = [make_learner(*changes, "update.cuda_graph=false", device="cuda"), make_learner(*changes, device="cuda")]
+    for minibatch in minibatches(20, "cuda"):
+        losses = [float(module.gradient_step(minibatch, optimizer)[0]) for module, optimizer in modules]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+    assert_same_weights([module for module, _ in modules], 1e-3)
+
+
+@pytest.mark.gpu
+def test_a_policy_on_a_gpu_acts_through_a_graph_as_without():
+    torch.manual_seed(0)
+    network = make_module(load_config("smoke", CHANGES)).to("cuda").acting_network
+    plain, captured = (ExploringPolicy(network, 6, 3, "cuda", is_captured=graph) for graph in (False, True))
+    for policy in (plain, captured):
+        policy.epsilon, policy.temperature = 0.2, 0.1
+    for _ in range(12):
+        observation = torch.randint(0, 256, (5, *load_config("smoke", CHANGES).envs.observation_shape), dtype=torch.uint8)
+        assert torch.equal(plain.act(observation), captured.act(observation))
+
+
+def test_inputs_are_copied_into_the_same_place():
+    tape = Tape()
+    work = Captured(lambda minibatch, error: (minibatch, error * 2), tape)
+    results = [work(torch.tensor(float(n)), torch.full((8,), float(n))) for n in range(6)]
+    assert results[-1][0] == 5 and results[-1][1][0] == 10 and results[-1][0] is results[-2][0]
