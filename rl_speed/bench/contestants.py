@@ -180,7 +180,7 @@ def devices_points(gpus: int, cores: int) -> list[Contestant]:
             preset,
             "players",
             count,
-            (f"actors.count={count}", f"envs.count={envs // count}"),
+            ("actors.kind=subprocess", f"actors.count={count}", f"envs.count={envs // count}"),
             f"{count} actor{'s' * (count > 1)} x {envs // count} envs",
         )
         for count in players

@@ -24,19 +24,21 @@ class ArrayPool:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
-        self._free: list[bytearray] = []
+        self._free: list[tuple[bytearray, int]] = []
 
-    def take(self) -> UInt8Array:
-        """An array; what is in it is of no use."""
+    def take(self) -> tuple[UInt8Array, int]:
+        """An array, and its address; what is in it is of no use."""
         try:
-            memory = self._free.pop()
+            kept = self._free.pop()
         except IndexError:
             memory = bytearray(math.prod(self.shape))
-        array: UInt8Array = np.ndarray(self.shape, dtype=np.uint8, buffer=memory)
+            # Found out once: it takes as long as making the array.
+            kept = memory, np.frombuffer(memory, dtype=np.uint8).ctypes.data
+        array: UInt8Array = np.ndarray(self.shape, dtype=np.uint8, buffer=kept[0])
         # Views of the array refer to it, not to the memory: it ends after all of them.
-        weakref.finalize(array, self._give_back, memory).atexit = False
-        return array
+        weakref.finalize(array, self._give_back, kept).atexit = False
+        return array, kept[1]
 
-    def _give_back(self, memory: bytearray) -> None:
+    def _give_back(self, kept: tuple[bytearray, int]) -> None:
         if len(self._free) < _MOST_KEPT:
-            self._free.append(memory)
+            self._free.append(kept)

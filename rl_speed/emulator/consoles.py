@@ -68,6 +68,14 @@ def _address(array: np.ndarray[Any, Any] | None) -> int | None:
     return None if array is None else int(array.ctypes.data)
 
 
+# An array and its address, which is asked for once: numpy takes most of a microsecond for it.
+_Placed = tuple[np.ndarray[Any, Any], int]
+
+
+def _placed(array: np.ndarray[Any, Any]) -> _Placed:
+    return array, int(array.ctypes.data)
+
+
 class Consoles:
     """N consoles that play one game.
 
@@ -164,6 +172,8 @@ class Consoles:
         self._results = np.zeros((n, RESULTS), dtype=np.int32)
         self._actions = np.zeros(n, dtype=np.int32)
         self._paddle_steps = np.zeros(n, dtype=np.int32)
+        self._placed_results, self._places = _placed(self._results), (_address(self._actions), _address(self._final))
+        self._may_play = False  # a step was sent; what was received last is not looked at
         # What the consoles write to; one place, which the threads' end is tied to.
         self._written: list[np.ndarray[Any, Any] | None] = []
         self._ram = np.zeros(128, dtype=np.uint8)
@@ -245,8 +255,10 @@ class Consoles:
 
     def drop(self) -> None:
         """Waits for what plays, and forgets it."""
-        if self.outstanding:
+        _ = self._batch  # which consoles that are closed do not have
+        if self._may_play and self.outstanding:
             self._collect(self.num_consoles)
+        self._may_play = False
 
     def _place(self, index: int) -> int:
         if not 0 <= index < self.num_consoles:
@@ -276,7 +288,7 @@ class Consoles:
     def _start(self, operation: int, mask: BoolArray | None, seeds: np.ndarray[Any, Any] | None = None) -> Step:
         self.drop()
         self.upgrade()
-        observation, results = self._observations.take(), self._results
+        placed, results = self._observations.take(), self._results
         parts: list[tuple[int, Int32Array | None]] = [(operation, None)]
         if mask is not None:
             chosen = np.broadcast_to(np.asarray(mask, dtype=np.bool_), self.num_consoles)
@@ -284,15 +296,15 @@ class Consoles:
                 (kind, np.flatnonzero(part).astype(np.int32)) for kind, part in ((operation, chosen), (_SHOW, ~chosen))
             ]
         for kind, consoles in parts:
-            order = self._order(kind, observation, results)
+            order = self._order(kind, placed, self._placed_results)
             order.seeds = _address(seeds)
             self._run(order, consoles)
-        return as_step(observation, self._final, results)
+        return as_step(placed[0], self._final, results)
 
-    def _order(self, operation: int, observation: UInt8Array | None, results: Int32Array) -> _Order:
-        self._written[:] = [observation, results]
-        outputs = (_address(observation), _address(self._final), _address(results))
-        return _Order(operation, 0, _address(self._actions), None, None, *outputs)
+    def _order(self, operation: int, observation: _Placed | tuple[None, None], results: _Placed) -> _Order:
+        self._written[:] = observation[0], results[0]
+        actions, final = self._places
+        return _Order(operation, 0, actions, None, None, observation[1], final, results[1])
 
     def _run(self, order: _Order, consoles: Int32Array | None = None) -> None:
         """Has some consoles or all obey, and waits; the caller's thread works meanwhile."""
@@ -310,6 +322,7 @@ class Consoles:
             paddle_steps: [N], by how much they turn a paddle; None for the usual 23,000.
         """
         order = self._step_order(actions, paddle_steps)
+        self._may_play = True
         self._call("batch_give", ctypes.byref(order), None, self.num_consoles)
 
     def _step_order(self, actions: Int64Array, paddle_steps: Int32Array | None, seen: bool = True) -> _Order:
@@ -317,7 +330,7 @@ class Consoles:
         self.drop()
         self.upgrade()
         self._take(slice(None), actions, paddle_steps)
-        order = self._order(_STEP, self._observations.take() if seen else None, self._results)
+        order = self._order(_STEP, self._observations.take() if seen else (None, None), self._placed_results)
         order.paddle_steps = None if paddle_steps is None else _address(self._paddle_steps)
         return order
 
@@ -343,7 +356,9 @@ class Consoles:
 
     def check(self, actions: Int64Array) -> None:
         """Refuses actions that are none, with a UserError."""
-        if actions.astype(np.uint64).max() >= len(self.action_names):  # where those below 0 are huge
+        if np.asarray(actions, dtype=np.int64).view(np.uint64).max() >= len(
+            self.action_names
+        ):  # where those below 0 are huge
             raise UserError(f"actions: {actions.tolist()} must be indices from 0 to {len(self.action_names) - 1}.")
 
     def _take(self, consoles: Any, actions: Int64Array, paddle_steps: Int32Array | None) -> None:
@@ -365,6 +380,7 @@ class Consoles:
         self._take(indices, actions, paddle_steps)
         order = self._order(_STEP, *self._some)
         order.paddle_steps = None if paddle_steps is None else _address(self._paddle_steps)
+        self._may_play = True
         self._call("batch_give", ctypes.byref(order), _pointer(indices), len(indices))
 
     def recv_some(self, count: int) -> tuple[Int32Array, Step]:
@@ -374,13 +390,13 @@ class Consoles:
         """
         consoles = np.empty(count, dtype=np.int32)
         received = self._collect(count, consoles)
-        observation, results = self._some
+        (observation, _), (results, _) = self._some
         return consoles[:received], as_step(observation, self._final, results)
 
     @cached_property
-    def _some(self) -> tuple[UInt8Array, Int32Array]:
+    def _some(self) -> tuple[_Placed, _Placed]:
         # The same memory every time: consoles that are not ready yet go on writing to it.
-        return self._observations.take(), np.empty_like(self._results)
+        return self._observations.take(), _placed(np.empty_like(self._results))
 
     # --- frame by frame, exactly drawn ---
 

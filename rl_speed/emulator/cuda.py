@@ -148,7 +148,8 @@ class CudaConsoles:
         assert arrays == ctypes.sizeof(Arrays), "Arrays differ between cuda.py and source/kernels.cu"
         assert settings_bytes == ctypes.sizeof(c), "Settings differ between settings.py and source/observe.h"
         starts = max(c.noop_max, 1) if c.cache_starts and c.stickiness == 0 else 0
-        self._check_memory(console + generators + 4 * picture + episode + log // self._lanes, starts * (start + 3 * picture))
+        each = console + generators + 4 * picture + episode + log // self._lanes
+        self._check_memory(each, starts * (start + 3 * picture))
         n = self.num_consoles
         self.state = {
             "console": self._tensor(n, console),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # torch takes seconds, and the emulator does without
 FRAME_SKIP = 4
 STEPS_APART = 400  # after which consoles that began alike have drifted apart
 MOST_PEER_ENVS = 4096  # beyond, the others need more memory than most machines have
-# Beside a GPU, which wants many consoles: so many are made and seeded in seconds.
+# Where a GPU is measured, with more consoles than others can make and seed in seconds.
 MOST_PEER_ENVS_BESIDE_GPU, MOST_CPU_ENVS_BESIDE_GPU = 1024, 16_384
 
 
@@ -78,8 +78,10 @@ def _consoles_apart(game: Game, num_envs: int) -> CudaConsoles:
 
     consoles = CudaConsoles(game, num_envs)
     consoles.seed(torch.arange(num_envs))
+    draw = torch.Generator(consoles.device).manual_seed(1)
     for _ in range(STEPS_APART):
-        consoles.step_unseen(torch.randint(len(game.minimal_actions), (num_envs,), device=consoles.device))
+        actions = torch.randint(len(game.minimal_actions), (num_envs,), generator=draw, device=consoles.device)
+        consoles.step_unseen(actions)
     torch.cuda.synchronize()
     return consoles
 

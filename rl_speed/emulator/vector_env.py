@@ -177,6 +177,7 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
         }
         self._set_spaces(settings)
         self._needs_seed = np.ones(self.num_envs, dtype=np.bool_)
+        self._is_ready = False  # none of them does, as far as was looked
         self._is_over = np.zeros(self.num_envs, dtype=np.bool_)  # without auto-reset: the caller must reset them
         self._is_pending = False
         self.closed = False
@@ -200,7 +201,8 @@ class AtariVectorEnv(VectorEnv[UInt8Array, Any, Any]):
     @property
     def is_unseeded(self) -> bool:
         """Whether an env was never reset, so that its first game needs a seed."""
-        return bool(self._needs_seed.any())
+        self._is_ready = self._is_ready or not self._needs_seed.any()  # once reset, always reset
+        return not self._is_ready
 
     def finish_compiling(self) -> None:
         """Waits for the compiler, so that what follows runs at full speed; between two steps."""
@@ -486,7 +488,7 @@ def _rebuilt(
     """What was pickled."""
     envs = AtariVectorEnv(**arguments)
     envs.load_states(states)
-    envs._needs_seed[:], envs._is_over[:] = needs_seed, is_over
+    envs._needs_seed[:], envs._is_over[:], envs._is_ready = needs_seed, is_over, False
     envs.np_random = copy.deepcopy(np_random)
     return envs
 

@@ -199,7 +199,7 @@ def verify_cuda(
 
     First every frame is drawn and goes into a hash, with its RAM, reward, lives and end of game, and every start is
     played; then consoles are played as an agent plays them, with starts that are copied, and whole states, observations
-    and results are compared after every fifth step.
+    and are compared after every fifth step, results and last observations after every one.
 
     Args:
         name: of the game.
@@ -265,13 +265,13 @@ def _play_both(
             ours.step(torch.from_numpy(actions).to(ours.device))
             theirs = other.step(actions)
             ends += int((theirs.terminated | theirs.truncated).sum())
-            if (step + 1) % compare_every and step + 1 < steps:
-                continue
-            differences = differing("the hash of all frames", ours.state["episode"], other.state["episode"])
-            differences += differing("the state", ours.state["console"], other.state["console"])
-            differences += differing(
-                "the observation", ours.observation.flatten(1), theirs.observation.reshape(num_consoles, -1)
-            )
+            differences = []
+            if (step + 1) % compare_every == 0 or step + 1 == steps:
+                differences += differing("the hash of all frames", ours.state["episode"], other.state["episode"])
+                differences += differing("the state", ours.state["console"], other.state["console"])
+                differences += differing(
+                    "the observation", ours.observation.flatten(1), theirs.observation.reshape(num_consoles, -1)
+                )
             columns = (theirs.reward, theirs.lives, theirs.terminated, theirs.truncated)
             results = np.stack(
                 [

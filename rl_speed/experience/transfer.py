@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on a device; the caller's memory may be used again at once.
+    """The tensor on a device; the caller's memory may be used again at once, if it is not page-locked itself.
 
     Towards a GPU it goes through page-locked memory, so that nothing waits for what is queued there.
     """

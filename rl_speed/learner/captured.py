@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Protocol
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from rl_speed.records import Batch
-from rl_speed.system.errors import ConfigError
+
+_LOGGER = logging.getLogger(__name__)
 
 # Done as usual first: libraries are loaded and an optimizer's state is made, which cannot be captured.
 CALLS_BEFORE = 3
@@ -38,9 +40,14 @@ class CudaRecorder:
 
     def record(self, work: Callable[[], Tensors]) -> Tensors:
         """See Recorder; raises RuntimeError if the work waits for the device."""
-        # Other threads may go on using the device meanwhile.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            return work()
+        stream = torch.cuda.current_stream()
+        try:
+            # Other threads may go on using the device meanwhile.
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                return work()
+        except BaseException:
+            torch.cuda.set_stream(stream)  # torch stays on the stream of a capture that failed
+            raise
 
     def replay(self) -> None:
         """See Recorder."""
@@ -51,10 +58,11 @@ class Captured:
     """Does work on tensors: the first few times as usual, then as the graph that is captured.
 
     A graph reads and writes the memory that it was captured with, so inputs are copied into the same place each time,
-    and whatever the work depends on must be a tensor on the device.
+    and whatever the work depends on must be a tensor on the device. Work that cannot be captured, because it waits for
+    the device, is told once and done as usual from then on.
 
     Args:
-        work: tensors -> tensors; it may not wait for the device.
+        work: tensors -> tensors.
         recorder: keeps it; None: a CUDA graph.
     """
 
@@ -72,31 +80,32 @@ class Captured:
 
         Returns:
             The results; the next call writes over them.
-
-        Raises:
-            ConfigError: the work cannot be captured.
         """
         self._calls += 1
-        if self._calls <= CALLS_BEFORE:
-            return self._work(*inputs)
+        if self._calls == CALLS_BEFORE + 1:
+            self._capture(inputs)
         if self._results is None:
-            self._results = self._capture(inputs)
+            return self._work(*inputs)
         for kept, given in zip(self._inputs, inputs, strict=True):
             kept.copy_(given, non_blocking=True)
         assert self._recorder is not None
         self._recorder.replay()
         return self._results
 
-    def _capture(self, inputs: Tensors) -> Tensors:
+    def _capture(self, inputs: Tensors) -> None:
         self._recorder = self._recorder or CudaRecorder()
         self._inputs = tuple(given.clone() for given in inputs)
         try:
-            return self._recorder.record(lambda: self._work(*self._inputs))
+            self._results = self._recorder.record(lambda: self._work(*self._inputs))
         except RuntimeError as error:
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise ConfigError(
-                f"update.cuda_graph = true: this cannot be captured here ({reason[:200]}); set it to false"
-            ) from error
+            # The end of a capture that has failed fails, too, and says less.
+            cause = str(error.__context__ or error)
+            reason = next((line for line in cause.splitlines() if line.strip()), type(error).__name__)
+            _LOGGER.warning(
+                "update.cuda_graph: this cannot be captured here (%s), so its kernels are launched one by one; set it "
+                "to false",
+                reason[:200],
+            )
 
 
 class CapturedStep:
@@ -110,20 +119,22 @@ class CapturedStep:
     def __init__(self, step: Step, recorder: Recorder | None = None) -> None:
         self._step, self._recorder = step, recorder
         self._captured: Captured | None = None
+        self._optimizer: Any = None
 
     def __call__(self, minibatch: Batch, optimizer: Any) -> tuple[Tensor, Tensor]:
         """One gradient step.
 
         Args:
             minibatch: always of the same shapes.
-            optimizer: always the same: torch's, or Lightning's wrapper around it, which counts the steps.
+            optimizer: torch's, or Lightning's wrapper around it, which counts the steps.
 
         Returns:
             loss [] and errors [B].
         """
-        if self._captured is None:
-            # The wrapper would count a step that is only captured, and none that is replayed.
-            inner = getattr(optimizer, "optimizer", optimizer)
+        # The wrapper would count a step that is only captured, and none that is replayed.
+        inner = getattr(optimizer, "optimizer", optimizer)
+        if self._captured is None or inner is not self._optimizer:
+            self._optimizer = inner
             self._captured = Captured(lambda *columns: self._step(Batch(*columns), inner), self._recorder)
         _note(optimizer, "_on_before_step")
         loss, error = self._captured(*(getattr(minibatch, field.name) for field in fields(Batch)))

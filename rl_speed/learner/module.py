@@ -149,15 +149,18 @@ class DQNModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Optimizer:
         """Adam over the online network only."""
-        parameters, is_captured = self._trained_parameters(), self._config.cuda_graph is True
-        rate = self._config.learning_rate
+        parameters = self._trained_parameters()
         return torch.optim.Adam(
             parameters,
-            lr=torch.tensor(rate, device=parameters[0].device) if is_captured else rate,
+            lr=self._step_size(self._config.learning_rate, parameters[0].device),
             eps=self._config.adam_epsilon,
             fused=True,
-            capturable=is_captured,
+            capturable=self._config.cuda_graph is True,
         )
+
+    def _step_size(self, rate: float, device: torch.device) -> float | Tensor:
+        """As the optimizer reads it: a graph reads it from the device, each time."""
+        return torch.tensor(rate, device=device) if self._config.cuda_graph is True else rate
 
     def _trained_parameters(self) -> list[nn.Parameter]:
         """A network of the caller's own may hold others, such as those of an encoder that is used as it is."""
@@ -175,13 +178,14 @@ class DQNModule(pl.LightningModule):
                 state[name.replace("online_network", "average_network", 1)] = state[name].clone()
 
     def on_train_start(self) -> None:
-        """A resumed run's optimizer has come back with the settings of its checkpoint; those of now hold."""
-        is_captured = self._config.cuda_graph is True
+        """A resumed run's optimizer has come back with the settings of its checkpoint; those of now hold.
+
+        Its step size may be a tensor where a number is wanted, or the other way round.
+        """
         for group in self._parameter_groups():
-            group["eps"], group["capturable"] = self._config.adam_epsilon, is_captured
-            # A graph reads the step size from the device.
-            rate = float(group["lr"])
-            group["lr"] = torch.tensor(rate, device=self.device) if is_captured else rate
+            group["eps"] = self._config.adam_epsilon
+            group["capturable"] = self._config.cuda_graph is True
+            group["lr"] = self._step_size(float(group["lr"]), self.device)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         optimizer: Any = self.optimizers()

@@ -28,13 +28,16 @@ from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
 from rl_speed.training.threads import Threads
 
-FORMAT = 1  # of what is kept; another way of choosing is another format
+FORMAT = 2  # of what is kept; another way of choosing is another format
 TIMED_CALLS = 4
 HOPELESS = 2.5  # a variant that takes so many times the best one's time is timed once
 MOST_SHARDS = 8
 # Parts with a core each wait for each other once in a gradient step, torch's threads at every kernel: when another
 # program takes a core, threads lose more than parts (docs/notebook.md). Fewer parts have to be faster by this factor.
 FEWER_SHARDS_GAIN = 1.25
+# Of confirmations of `fast_cpu` three in four succeeded with bfloat16 and one in four with float32, which has to be
+# faster by this factor (docs/notebook.md, "The way back, or the precision?").
+FP32_GAIN = 1.5
 # Preemptions per second from which the machine is too busy for the answer to be kept.
 BUSY_PREEMPTIONS = 90.0
 _ISA_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
@@ -55,7 +58,7 @@ class Probe:
     """What was found out.
 
     Attributes:
-        chosen: the fastest variant.
+        chosen: the fastest variant, but for FEWER_SHARDS_GAIN and FP32_GAIN.
         milliseconds: of a gradient step, by variant.
         seconds: that finding out has taken.
         was_disturbed: other programs took the cores meanwhile.
@@ -73,13 +76,16 @@ class Probe:
         for measured in sorted(
             self.milliseconds, key=lambda variant: (variant != self.chosen, self.milliseconds[variant])
         ):
-            others = [
-                f"{_plain(getattr(variant, field))} {milliseconds:.1f}"
+            others = {
+                _plain(getattr(variant, field)): milliseconds
                 for variant, milliseconds in self.milliseconds.items()
                 if variant != measured and {**vars(variant), field: value} == vars(measured)
-            ]
+            }
             if others:
-                return f"{self.milliseconds[measured]:.1f} ms a gradient step, {', '.join(others)}"
+                listed = ", ".join(f"{other} {milliseconds:.1f}" for other, milliseconds in others.items())
+                text = f"{self.milliseconds[measured]:.1f} ms a gradient step, {listed}"
+                is_slower = self.milliseconds[measured] > min(others.values())
+                return f"{text}, with which agents learn less surely" if value == "bf16" and is_slower else text
         return "there is only one way"
 
 
@@ -148,9 +154,14 @@ def _compare(candidates: dict[Variant, _Candidate]) -> dict[Variant, float]:
 
 
 def _better(times: dict[Variant, float]) -> Variant:
-    """The fastest, but more parts of a minibatch before fewer of about the same speed."""
+    """The fastest, but more parts of a minibatch, and bfloat16, before fewer and float32 of about the same speed."""
     most = max(variant.shards for variant in times)
-    return min(times, key=lambda variant: times[variant] * (1.0 if variant.shards == most else FEWER_SHARDS_GAIN))
+
+    def cost(variant: Variant) -> float:
+        few_shards = 1.0 if variant.shards == most else FEWER_SHARDS_GAIN
+        return times[variant] * few_shards * (1.0 if variant.precision == "bf16" else FP32_GAIN)
+
+    return min(times, key=cost)
 
 
 def _preemptions() -> int:

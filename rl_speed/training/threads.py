@@ -70,8 +70,9 @@ def plan_threads(config: RunConfig, cores: Cores) -> Threads:
         players = f"{config.actors.count} actor process{'es' if config.actors.count > 1 else ''}"
         share = "mostly waiting" if is_light else f"{taken} of the cores"
     else:
-        # A learner on a GPU only launches kernels.
-        free = cores.count - 1 if config.trainer.accelerator == "gpu" else cores.count // 2
+        # A learner that draws and computes on a GPU only launches kernels.
+        only_launches = config.trainer.accelerator == "gpu" and config.replay.device == "cuda"
+        free = cores.count - 1 if only_launches else cores.count // 2
         env = config.envs.threads or min(max(1, free), config.envs.count)
         # Such envs are stepped by the learner's own thread, in turn with its updates; the GPU needs none.
         is_own = config.envs.steps_in_turn or config.envs.backend == "cuda"

@@ -6,7 +6,8 @@ from rl_speed.bench.contestants import Contestant, measured_config
 
 def everyone():
     sweeps = [contestants.envs_point(8, kind) for kind in ("train", "play")]
-    sweeps += contestants.actors_points() + contestants.wrappers_points() + contestants.devices_points(0, 8)
+    sweeps += contestants.actors_points() + contestants.wrappers_points()
+    sweeps += contestants.devices_points(0, 8) + contestants.devices_points(2, 8)
     return contestants.ladder(gpu=True) + sweeps + contestants.peers() + contestants.env_only()
 
 

@@ -65,7 +65,8 @@ def test_simulated_kernels_play_as_the_cpu_does():
 
 def test_small_blocks_play_as_the_cpu_does():
     game, seeds = find_game("pong"), 3 + np.arange(9)
-    ours, other = CudaConsoles(game, 9, SETTINGS, simulated(game, LANES=4)), Consoles(game, 9, SETTINGS, recompile=False)
+    ours = CudaConsoles(game, 9, SETTINGS, simulated(game, LANES=4))
+    other = Consoles(game, 9, SETTINGS, recompile=False)
     assert assert_both_play_alike(game, ours, other, seeds, 30) >= 9
     other.close()
 

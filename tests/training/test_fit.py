@@ -107,3 +107,19 @@ def test_a_run_learns_from_games_on_the_gpu(tmp_path):
     result = fit(Request(None, "cuda", config)).result
     assert result["env_steps"] >= 12_000
     assert result["gradient_steps"] > 50
+
+
+@pytest.mark.gpu
+def test_a_run_whose_steps_are_captured_goes_on_with_a_gpu_and_without(tmp_path):
+    small = {
+        "envs.count": 16, "replay.capacity_env_steps": 8000, "replay.prefill_env_steps": 1600,
+        "stop.max_gradient_steps": 60, "stop.confirm_episodes": 2, "stop.confirm_unsolved": True,
+        "logging.directory": str(tmp_path),
+    }  # fmt: skip
+    result = rl_speed.train("fast_gpu", small)
+    assert (result.gradient_steps, result.confirmation["episodes"]) == (60, 2)
+    for accelerator, until in (("gpu", 120), ("cpu", 180)):
+        replay = "cuda" if accelerator == "gpu" else "cpu"
+        changes = {"trainer.accelerator": accelerator, "replay.device": replay, "stop.max_gradient_steps": until}
+        result = rl_speed.train(resume=result.checkpoint, overrides=changes)
+        assert result.gradient_steps == until

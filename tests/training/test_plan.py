@@ -244,14 +244,22 @@ def test_a_gpu_that_is_asked_for_is_not_taken_for_a_replacement(monkeypatch):
     ],
 )
 def test_gradient_steps_are_captured_where_one_gpu_learns(overrides, device, expected):
-    config = load_config("smoke", {"update.batch_size": 32, "envs.count": 4, **overrides})
+    config = load_config("smoke", {"envs.count": 4, **overrides})
     assert decisions.decide_cuda_graph(config, Parts(), device).value is expected
-    asked = load_config("smoke", {"update.batch_size": 32, "envs.count": 4, **overrides, "update.cuda_graph": True})
-    if expected or overrides.get("update.cuda_graph") is False:
-        assert decisions.decide_cuda_graph(asked, Parts(), device).value is True
-        return
-    with pytest.raises(ConfigError, match=r"update\.cuda_graph = true cannot be .*; set it to auto"):
-        decisions.decide_cuda_graph(asked, Parts(), device)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "device", "reason"),
+    [
+        ({}, "cpu", "on the CPU"),
+        ({"update.compile": True}, "cuda:0", "with update.compile = true"),
+        ({"trainer.devices": 2}, "cuda:0", "with trainer.devices x trainer.num_nodes = 2"),
+    ],
+)
+def test_a_graph_that_cannot_be_had_is_refused(overrides, device, reason):
+    config = load_config("smoke", {"envs.count": 4, **overrides, "update.cuda_graph": True})
+    with pytest.raises(ConfigError, match=rf"update\.cuda_graph = true cannot be {reason}; set it to auto"):
+        decisions.decide_cuda_graph(config, Parts(), device)
 
 
 def test_a_network_of_the_callers_own_is_captured_only_where_that_is_asked_for():

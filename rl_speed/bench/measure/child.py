@@ -55,7 +55,10 @@ def measure_play(config: RunConfig, spec: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     env = make_env(config.envs, config.envs.count, config.seed, min(usable_cores().count, config.envs.count))
     network = make_network(config.network, config.envs.observation_shape, env.num_actions).to(plan.device)
-    policy = ExploringPolicy(network, env.num_actions, config.seed, plan.device, use_bf16=config.update.uses_bf16)
+    policy = ExploringPolicy(
+        network, env.num_actions, config.seed, plan.device, config.update.uses_bf16,
+        is_captured=config.update.cuda_graph is True,
+    )  # fmt: skip
     policy.epsilon, policy.temperature = config.exploration.epsilon_end, config.exploration.temperature
     player = Player(env, policy, config.envs, 0, StageTimer())
     space = RolloutSpace.allocate(1, env.num_envs, config.envs, device=env.device)

@@ -99,8 +99,7 @@ INLINE void layers_end(const Layers& l, u8* row) {
     for (i32 x = 0; x < 64 && l.mask[0] >> x; x += PIXELS_AT_ONCE) {
         if (!bits_at(l.mask[0], x)) continue;
         Pixels* place = (Pixels*)(row + x);
-        // A GPU waits long for what it reads.
-        Pixels here = spread(bits_at(l.mask[0], x)) == (Pixels)-1 ? 0 : *place;
+        Pixels here = *place;
         for (i32 n = 0; n < l.count; n++) {
             const Pixels m = spread(bits_at(l.mask[n], x));
             here = (here & ~m) | (m & (l.colour[n] * EVERY_PIXEL));
@@ -143,12 +142,7 @@ INLINE bool equal_rows(const u8* p, const u8* q) {
 }
 #else
 INLINE void copy_row(u8* to, const u8* from) {
-    // Several words are on their way at once.
-    for (i32 n = 0; n < PIXELS / 8; n += 5) {
-        u64 words[5];
-        for (i32 k = 0; k < 5; k++) words[k] = ((const u64*)from)[n + k];
-        for (i32 k = 0; k < 5; k++) ((u64*)to)[n + k] = words[k];
-    }
+    for (i32 n = 0; n < PIXELS / 8; n++) ((u64*)to)[n] = ((const u64*)from)[n];
 }
 
 INLINE bool equal_rows(const u8* p, const u8* q) {
