@@ -356,9 +356,9 @@ class Consoles:
 
     def check(self, actions: Int64Array) -> None:
         """Refuses actions that are none, with a UserError."""
-        if np.asarray(actions, dtype=np.int64).view(np.uint64).max() >= len(
-            self.action_names
-        ):  # where those below 0 are huge
+        # As numbers without a sign those below 0 are huge.
+        largest = np.asarray(actions, dtype=np.int64).view(np.uint64).max()
+        if largest >= len(self.action_names):
             raise UserError(f"actions: {actions.tolist()} must be indices from 0 to {len(self.action_names) - 1}.")
 
     def _take(self, consoles: Any, actions: Int64Array, paddle_steps: Int32Array | None) -> None:

@@ -198,8 +198,8 @@ def verify_cuda(
     """Plays different random actions on many consoles, on the GPU and on the CPU.
 
     First every frame is drawn and goes into a hash, with its RAM, reward, lives and end of game, and every start is
-    played; then consoles are played as an agent plays them, with starts that are copied, and whole states, observations
-    and are compared after every fifth step, results and last observations after every one.
+    played; then consoles are played as an agent plays them, with starts that are copied. Results and last observations
+    are compared after every step, whole states and observations after every 25th of the first and every fifth of these.
 
     Args:
         name: of the game.
@@ -255,7 +255,7 @@ def _play_both(
         wrong = torch.nonzero(_hashes(device_rows).cpu() != _hashes(host)).flatten()
         if len(wrong) == 0:
             return []
-        return [f"{part} of {len(wrong)} consoles, the first is {int(wrong[0])}, differs between GPU and CPU"]
+        return [f"{part} of {len(wrong)} consoles, the first is row {int(wrong[0])}, differs between GPU and CPU"]
 
     try:
         ours.seed(torch.from_numpy(seeds))

@@ -65,7 +65,7 @@ class ExploringPolicy:
         self.with_autograd = with_autograd
         self.epsilon = 1.0
         self.temperature = 0.0  # in units of reward
-        self._choose = Captured(self._best) if is_captured else self._best
+        self._choose = Captured("acting", self._best) if is_captured else self._best
         # The draws stay on the CPU: the same seed explores alike on every device.
         self._generator = torch.Generator().manual_seed(seed)
 

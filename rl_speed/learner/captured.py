@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import torch
@@ -16,10 +16,11 @@ _LOGGER = logging.getLogger(__name__)
 
 # Done as usual first: libraries are loaded and an optimizer's state is made, which cannot be captured.
 CALLS_BEFORE = 3
+# Torch's allocator goes on asking a graph whose capture has failed.
+_failed: list[Recorder] = []
 
 Tensors = tuple[Tensor, ...]
 Work = Callable[..., Tensors]
-Step = Callable[[Batch, Any], tuple[Tensor, Tensor]]  # loss [] and errors [B]
 
 
 class Recorder(Protocol):
@@ -62,15 +63,22 @@ class Captured:
     the device, is told once and done as usual from then on.
 
     Args:
+        name: of the work, for the user.
         work: tensors -> tensors.
-        recorder: keeps it; None: a CUDA graph.
+        new_recorder: makes what keeps it; None: a CUDA graph.
     """
 
-    def __init__(self, work: Work, recorder: Recorder | None = None) -> None:
-        self._work, self._recorder = work, recorder
+    def __init__(self, name: str, work: Work, new_recorder: Callable[[], Recorder] | None = None) -> None:
+        self._name, self._work, self._new_recorder = name, work, new_recorder or CudaRecorder
+        self._recorder: Recorder | None = None
         self._calls = 0
         self._inputs: Tensors = ()
         self._results: Tensors | None = None
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether it was captured by now."""
+        return self._results is not None
 
     def __call__(self, *inputs: Tensor) -> Tensors:
         """Does the work.
@@ -93,7 +101,7 @@ class Captured:
         return self._results
 
     def _capture(self, inputs: Tensors) -> None:
-        self._recorder = self._recorder or CudaRecorder()
+        self._recorder = self._new_recorder()
         self._inputs = tuple(given.clone() for given in inputs)
         try:
             self._results = self._recorder.record(lambda: self._work(*self._inputs))
@@ -102,23 +110,40 @@ class Captured:
             cause = str(error.__context__ or error)
             reason = next((line for line in cause.splitlines() if line.strip()), type(error).__name__)
             _LOGGER.warning(
-                "update.cuda_graph: this cannot be captured here (%s), so its kernels are launched one by one; set it "
-                "to false",
+                "update.cuda_graph: %s cannot be captured here (%s), so its kernels are launched one by one; set it to "
+                "false",
+                self._name,
                 reason[:200],
             )
+            _failed.append(self._recorder)
+            self._recorder, self._inputs = None, ()
+
+
+@dataclass(frozen=True)
+class StepParts:
+    """A gradient step.
+
+    Attributes:
+        gradient: of a minibatch, into the parameters; loss [] and errors [B].
+        share: has all ranks' gradients in their place, and gives the loss of all; None: there is one rank.
+        apply: the gradients, by an optimizer whose step size is a tensor on the device.
+    """
+
+    gradient: Callable[[Batch], tuple[Tensor, Tensor]]
+    share: Callable[[Tensor, Batch], Tensor] | None
+    apply: Callable[[Any], None]
 
 
 class CapturedStep:
-    """Takes gradient steps as a graph.
+    """Takes gradient steps as one graph, or as two with what ranks do together between them.
 
     Args:
-        step: takes one, from a minibatch and an optimizer whose step size is a tensor on the device.
-        recorder: see Captured.
+        step: its parts.
+        new_recorder: makes what keeps a part; None: a CUDA graph.
     """
 
-    def __init__(self, step: Step, recorder: Recorder | None = None) -> None:
-        self._step, self._recorder = step, recorder
-        self._captured: Captured | None = None
+    def __init__(self, step: StepParts, new_recorder: Callable[[], Recorder] | None = None) -> None:
+        self._parts, self._new_recorder = step, new_recorder or CudaRecorder
         self._optimizer: Any = None
 
     def __call__(self, minibatch: Batch, optimizer: Any) -> tuple[Tensor, Tensor]:
@@ -133,13 +158,33 @@ class CapturedStep:
         """
         # The wrapper would count a step that is only captured, and none that is replayed.
         inner = getattr(optimizer, "optimizer", optimizer)
-        if self._captured is None or inner is not self._optimizer:
-            self._optimizer = inner
-            self._captured = Captured(lambda *columns: self._step(Batch(*columns), inner), self._recorder)
+        if inner is not self._optimizer:
+            self._begin(inner)
+        columns = [getattr(minibatch, field.name) for field in fields(Batch)]
         _note(optimizer, "_on_before_step")
-        loss, error = self._captured(*(getattr(minibatch, field.name) for field in fields(Batch)))
+        loss, error = self._first(*columns)
+        if self._parts.share is not None:
+            loss = self._parts.share(loss, minibatch)
+            # A graph reads gradients where it found them: those that are computed as usual lie elsewhere each time.
+            (self._second if self._first.is_captured else self._apply)()
         _note(optimizer, "_on_after_step")
         return loss.clone(), error.clone()
+
+    def _begin(self, optimizer: Any) -> None:
+        parts, self._optimizer = self._parts, optimizer
+
+        def first(*columns: Tensor) -> Tensors:
+            results = parts.gradient(Batch(*columns))
+            if parts.share is None:
+                parts.apply(optimizer)
+            return results
+
+        self._first = Captured("a gradient step", first, self._new_recorder)
+        self._second = Captured("the optimizer's step", self._apply, self._new_recorder)
+
+    def _apply(self) -> Tensors:
+        self._parts.apply(self._optimizer)
+        return ()
 
 
 def _note(optimizer: Any, hook: str) -> None:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from rl_speed.config import UpdateConfig
-from rl_speed.learner.mean import GradientMean
 from rl_speed.records import Batch
 
 Loss = Callable[[Batch], tuple[Tensor, Tensor]]
@@ -25,11 +24,10 @@ class Gradient:
     Args:
         loss: of a (part of a) minibatch: loss [] as a mean over its valid samples, and errors [B].
         config: sizes of the parts, and precision of the loss.
-        mean: over the ranks that learn together; None: there is one.
     """
 
-    def __init__(self, loss: Loss, config: UpdateConfig, mean: GradientMean | None = None) -> None:
-        self._loss, self._mean = loss, mean
+    def __init__(self, loss: Loss, config: UpdateConfig) -> None:
+        self._loss = loss
         self._config, self._num_shards, self._uses_bf16 = config, config.num_shards, config.uses_bf16
         self._pool: ThreadPoolExecutor | None = None
 
@@ -37,17 +35,14 @@ class Gradient:
         """Sets the parameters' gradients.
 
         Returns:
-            loss [] of all ranks' minibatches and |td_error| [B] of this one, detached.
+            loss [] and |td_error| [B], detached.
         """
         if self._num_shards == 1:
             loss, error, gradients = self._part(minibatch, parameters)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
-        else:
-            loss, error = self._in_parts(minibatch, parameters)
-        if self._mean is not None:
-            loss = self._mean(parameters, loss, minibatch.is_valid.sum())
-        return loss, error
+            return loss, error
+        return self._in_parts(minibatch, parameters)
 
     def _in_parts(self, minibatch: Batch, parameters: list[torch.nn.Parameter]) -> tuple[Tensor, Tensor]:
         if self._pool is None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rl_speed.config import UpdateConfig
-from rl_speed.learner.captured import CapturedStep
+from rl_speed.learner.captured import CapturedStep, StepParts
 from rl_speed.learner.compiled import compiled
 from rl_speed.learner.gradient import Gradient
 from rl_speed.learner.mean import GradientMean
@@ -56,8 +56,9 @@ class DQNModule(pl.LightningModule):
         self.target_network.requires_grad_(config.slow_grads)
         self.sync_target()
         # The loss is compiled, not the module: Lightning's hooks would break the graph.
-        self.gradient = Gradient(compiled(self.loss) if config.compile else self.loss, config, mean)
-        self._take_step = CapturedStep(self._step) if config.cuda_graph is True else self._step
+        self.gradient = Gradient(compiled(self.loss) if config.compile else self.loss, config)
+        self._mean = mean
+        self._take_step = CapturedStep(self.step_parts) if config.cuda_graph is True else self._step
 
     def forward(self, observation: Tensor) -> Tensor:
         """q_value [B, A] of the online network."""
@@ -128,8 +129,27 @@ class DQNModule(pl.LightningModule):
         return self._take_step(minibatch, optimizer)
 
     def _step(self, minibatch: Batch, optimizer: Any) -> tuple[Tensor, Tensor]:
+        parts = self.step_parts
+        loss, error = parts.gradient(minibatch)
+        if parts.share is not None:
+            loss = parts.share(loss, minibatch)
+        parts.apply(optimizer)
+        return loss, error
+
+    @property
+    def step_parts(self) -> StepParts:
+        """A gradient step, part by part."""
+        return StepParts(self._compute_gradient, None if self._mean is None else self._share, self._apply_gradient)
+
+    def _compute_gradient(self, minibatch: Batch) -> tuple[Tensor, Tensor]:
+        return self.gradient(minibatch, self._trained_parameters())
+
+    def _share(self, loss: Tensor, minibatch: Batch) -> Tensor:
+        assert self._mean is not None
+        return self._mean(self._trained_parameters(), loss, minibatch.is_valid.sum())
+
+    def _apply_gradient(self, optimizer: Any) -> None:
         parameters = self._trained_parameters()
-        loss, error = self.gradient(minibatch, parameters)
         if self._config.max_gradient_norm is not None:
             torch.nn.utils.clip_grad_norm_(parameters, self._config.max_gradient_norm)
         optimizer.step()
@@ -138,7 +158,6 @@ class DQNModule(pl.LightningModule):
         if self.average_network is not None:
             assert self._config.averaging_rate is not None
             _follow(self.online_network, self.average_network, self._config.averaging_rate)
-        return loss, error
 
     def sync_target(self, rate: float = 1.0) -> None:
         """Moves the target network towards the online one, by a share `rate` of the way; 1: wholly.

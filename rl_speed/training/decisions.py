@@ -158,12 +158,8 @@ def decide_cuda_graph(config: RunConfig, parts: Parts, device: str) -> Decision:
     Raises:
         ConfigError: it is asked for where it cannot be.
     """
-    asked, ranks = config.update.cuda_graph, config.trainer.world_size
-    against = {
-        "on the CPU": device == "cpu",
-        f"with trainer.devices x trainer.num_nodes = {ranks}": ranks > 1,
-        "with update.compile = true": config.update.compile,
-    }
+    asked = config.update.cuda_graph
+    against = {"on the CPU": device == "cpu", "with update.compile = true": config.update.compile}
     reason = next((reason for reason, holds in against.items() if holds), None)
     if asked is True and reason is not None:
         raise ConfigError(f"update.cuda_graph = true cannot be {reason}; set it to auto")
@@ -221,7 +217,7 @@ def _cuda_precision() -> dict[str, str]:
 
 
 def _measure(config: RunConfig, parts: Parts, threads: Threads) -> dict[str, Decision]:
-    """The fastest way here to compute what the configuration leaves open."""
+    """The best way here to compute what the configuration leaves open."""
     probe, was_kept = kept_probe(config, parts, threads)
     source = "measured earlier here" if was_kept else f"measured now, in {probe.seconds:.1f} s"
     if probe.was_disturbed:

@@ -465,6 +465,25 @@ def test_an_interrupted_step_leaves_nothing_behind():
     other.close()
 
 
+@pytest.mark.parametrize("is_some", [False, True])
+def test_what_was_sent_is_waited_for_before_games_are_saved(is_some):
+    count = 64
+    env, other = (make(num_envs=count, num_threads=1) for _ in range(2))
+    for one in (env, other):
+        one.reset(seed=0)
+    actions = np.ones(count, dtype=np.int64)
+    if is_some:
+        env._consoles.send_some(np.arange(count, dtype=np.int32), actions)
+    else:
+        env._consoles.send(actions)
+    saved = env._consoles.save()
+    other._consoles.step(actions)
+    for name, rows in other._consoles.save().items():
+        np.testing.assert_array_equal(saved[name], rows)
+    env.close()
+    other.close()
+
+
 def test_a_copy_is_another_object_at_the_same_place():
     env = make(**SHORT)
     unused = copy.deepcopy(env)

@@ -18,13 +18,13 @@ CHANGES = ["update.batch_size=8", "envs.image_height=42", "envs.image_width=42",
 class Tape:
     """Notes work without doing it, and does it again and again on the same memory, results included."""
 
-    def __init__(self):
+    def __init__(self, results=None):
+        self.results = (torch.empty(()), torch.empty(8)) if results is None else results  # of a loss and of errors
         self.recorded = self.replayed = 0
 
     def record(self, work):
         self.recorded += 1
         self.work = work
-        self.results = (torch.empty(()), torch.empty(8))  # of a loss and of errors
         return self.results
 
     def replay(self):
@@ -38,7 +38,7 @@ def make_learner(*changes, tape=None, device="cpu"):
     graph = tape is not None or device == "cuda"
     module = make_module(load_config("smoke", [*CHANGES, f"update.cuda_graph={graph}", *changes])).to(device)
     if tape is not None:
-        module._take_step = CapturedStep(module._step, tape)
+        module._take_step = CapturedStep(module.step_parts, lambda: tape)
     return module, module.configure_optimizers()
 
 
@@ -71,6 +71,35 @@ def test_captured_gradient_steps_are_the_same_steps(changes):
     assert (tape.recorded, tape.replayed) == (1, 8 - CALLS_BEFORE)
     for expected, found in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert_same_weights((plain, captured), 1e-4)
+
+
+def doubled(parameters, loss, num_valid):
+    """Doubling gradients, in their place, stands for their sum over ranks."""
+    for parameter in parameters:
+        parameter.grad.mul_(2)
+    return loss * 2
+
+
+class Refused(Tape):
+    def record(self, work):
+        raise RuntimeError("not this one")
+
+
+@pytest.mark.parametrize("refused", [None, 0, 1])
+def test_ranks_share_their_gradients_between_two_captures(refused):
+
+    (plain, optimizer), (captured, other) = (make_learner("update.max_gradient_norm=1") for _ in range(2))
+    plain._mean = captured._mean = doubled
+    tapes = [Refused() if refused == 0 else Tape(), Refused() if refused == 1 else Tape(())]
+    captured._take_step = CapturedStep(captured.step_parts, iter(tapes).__next__)
+    for minibatch in minibatches(10):
+        expected, found = plain.gradient_step(minibatch, optimizer), captured.gradient_step(minibatch, other)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    first = 0 if refused == 0 else 10 - CALLS_BEFORE
+    # The second one is first called when the first one has been captured.
+    second = 0 if refused == 1 else max(0, first - CALLS_BEFORE)
+    assert [tape.replayed for tape in tapes] == [first, second]
     assert_same_weights((plain, captured), 1e-4)
 
 
@@ -113,10 +142,10 @@ def test_what_cannot_be_captured_is_told_once_and_done_all_the_same(caplog):
         def record(self, work):
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
 
-    work = Captured(lambda x: (2 * x,), Refusing())
+    work = Captured("doubling", lambda x: (2 * x,), Refusing)
     assert [float(work(torch.tensor(float(n)))[0]) for n in range(6)] == [0, 2, 4, 6, 8, 10]
     (message,) = caplog.messages
-    assert re.match(r"update\.cuda_graph: .*\(CUDA error: .*is capturing\).*; set it to false", message)
+    assert re.match(r"update\.cuda_graph: doubling cannot .*\(CUDA error: .*is capturing\).*; set it to false", message)
 
 
 def test_another_optimizer_is_captured_anew():
@@ -131,12 +160,6 @@ def test_another_optimizer_is_captured_anew():
 
 
 def test_a_captured_policy_acts_as_any_other():
-    class Actions(Tape):
-        def record(self, work):
-            super().record(work)
-            self.results = (torch.empty(5, dtype=torch.int64),)
-            return self.results
-
     linear = torch.nn.Linear(12, 4)
 
     class Grey(torch.nn.Module):
@@ -144,7 +167,7 @@ def test_a_captured_policy_acts_as_any_other():
             return linear(observation.float().flatten(1))
 
     plain, captured = (ExploringPolicy(Grey(), 4, seed=3) for _ in range(2))
-    captured._choose = Captured(captured._best, Actions())
+    captured._choose = Captured("acting", captured._best, lambda: Tape((torch.empty(5, dtype=torch.int64),)))
     draw = torch.Generator().manual_seed(0)
     for policy in (plain, captured):
         policy.epsilon = 0.2
@@ -178,6 +201,28 @@ def test_a_cuda_graph_takes_the_steps_that_are_launched_one_by_one(changes, capl
 
 
 @pytest.mark.gpu
+def test_two_cuda_graphs_with_what_ranks_share_between_them_take_the_same_steps():
+    modules = [make_learner("update.cuda_graph=false", device="cuda"), make_learner(device="cuda")]
+    for module, _ in modules:
+        module._mean = doubled
+    modules[1][0]._take_step = CapturedStep(modules[1][0].step_parts)
+    for minibatch in minibatches(20, "cuda"):
+        losses = [float(module.gradient_step(minibatch, optimizer)[0]) for module, optimizer in modules]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+    assert_same_weights([module for module, _ in modules], 1e-3)
+
+
+@pytest.mark.gpu
+def test_work_that_waits_for_the_gpu_is_done_all_the_same(caplog):
+    waits = Captured("waiting", lambda x: (x * float(x.sum().item()),))
+    assert [float(waits(torch.tensor([float(n)], device="cuda"))[0]) for n in range(6)] == [0, 1, 4, 9, 16, 25]
+    assert len(caplog.messages) == 1
+    torch.rand(3, device="cuda")
+    doubles = Captured("doubling", lambda x: (2 * x,))
+    assert [float(doubles(torch.tensor([float(n)], device="cuda"))[0]) for n in range(6)] == [0, 2, 4, 6, 8, 10]
+
+
+@pytest.mark.gpu
 def test_a_policy_on_a_gpu_acts_through_a_graph_as_without():
     torch.manual_seed(0)
     config = load_config("smoke", CHANGES)
@@ -192,7 +237,7 @@ def test_a_policy_on_a_gpu_acts_through_a_graph_as_without():
 
 def test_inputs_are_copied_into_the_same_place():
     tape = Tape()
-    work = Captured(lambda minibatch, error: (minibatch, error * 2), tape)
+    work = Captured("doubling", lambda minibatch, error: (minibatch, error * 2), lambda: tape)
     results = [work(torch.tensor(float(n)), torch.full((8,), float(n))) for n in range(6)]
     assert [float(results[-1][0]), float(results[-1][1][0])] == [5, 10]
     assert results[-1][0] is results[-2][0]

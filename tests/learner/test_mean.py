@@ -41,7 +41,7 @@ def test_ranks_with_a_part_each_equal_one_with_the_whole_minibatch(tiny_config, 
     def work(rank):
         module = modules[rank]
         module.load_state_dict(before)
-        module.gradient._mean = GradientMean(total.of(rank), StageTimer())
+        module._mean = GradientMean(total.of(rank), StageTimer())
         optimizer = torch.optim.SGD(module.online_network.parameters(), lr=1.0)
         outcomes[rank] = module.gradient_step(
             minibatch.parts([len(minibatch.action) // ranks] * ranks)[rank], optimizer

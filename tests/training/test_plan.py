@@ -240,10 +240,10 @@ def test_a_gpu_that_is_asked_for_is_not_taken_for_a_replacement(monkeypatch):
         ({"update.cuda_graph": False}, "cuda:0", False),
         ({}, "cpu", False),
         ({"update.compile": True}, "cuda:0", False),
-        ({"trainer.devices": 2}, "cuda:0", False),
+        ({"trainer.devices": 2}, "cuda:0", True),
     ],
 )
-def test_gradient_steps_are_captured_where_one_gpu_learns(overrides, device, expected):
+def test_gradient_steps_are_captured_where_gpus_learn(overrides, device, expected):
     config = load_config("smoke", {"envs.count": 4, **overrides})
     assert decisions.decide_cuda_graph(config, Parts(), device).value is expected
 
@@ -253,7 +253,6 @@ def test_gradient_steps_are_captured_where_one_gpu_learns(overrides, device, exp
     [
         ({}, "cpu", "on the CPU"),
         ({"update.compile": True}, "cuda:0", "with update.compile = true"),
-        ({"trainer.devices": 2}, "cuda:0", "with trainer.devices x trainer.num_nodes = 2"),
     ],
 )
 def test_a_graph_that_cannot_be_had_is_refused(overrides, device, reason):

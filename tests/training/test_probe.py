@@ -61,7 +61,7 @@ def test_bfloat16_goes_before_float32_that_is_not_much_faster(milliseconds, chos
         times[variant] = milliseconds if variant.precision == "bf16" else 10.0
     probe = probe_update(load_config("smoke", OPEN), Parts(), THREADS)
     assert probe.chosen.precision == chosen
-    told = "14.0 ms a gradient step, fp32 10.0, with which agents learn less surely"
+    told = "14.0 ms a gradient step, fp32 10.0, which has to be 1.5 times as fast"
     assert probe.text("precision") == (told if chosen == "bf16" else "10.0 ms a gradient step, bf16 16.0")
 
 

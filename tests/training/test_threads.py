@@ -66,6 +66,11 @@ def test_arithmetic_goes_by_cores_and_games_by_hardware_threads():
     assert (plan.learner_cores, plan.env) == (4, 4)
 
 
+def test_a_learner_that_draws_on_the_cpu_keeps_half_of_the_cores():
+    plan = plan_threads(load_config("fast_gpu", ["replay.device=pinned"]), Cores(16, 16, ""))
+    assert (plan.env, plan.learner_cores) == (8, 8)
+
+
 def test_beside_a_learner_on_a_gpu_games_have_all_cores_but_one():
     for cores, threads in ((16, 15), (2, 1), (1, 1), (128, 64)):
         plan = plan_threads(load_config("fast_gpu"), Cores(cores, cores, ""))

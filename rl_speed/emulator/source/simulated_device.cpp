@@ -102,7 +102,7 @@ static bool release_warp(int first, int count) {
         if (f.finished || (f.need != LEAST && f.need != SHUFFLE && f.need != BALLOT)) continue;
         const Need need = f.need;
         const uint32_t lanes = f.lanes;
-        bool all = true;
+        bool all = count >= 32 || !(lanes >> count);  // nobody else ever comes
         uint32_t least = 0xFFFFFFFFu, votes = 0;
         for (int other = 0; other < count; other++) {
             if (!((lanes >> other) & 1)) continue;
