@@ -217,7 +217,7 @@ def test_work_that_waits_for_the_gpu_is_done_all_the_same(caplog):
     waits = Captured("waiting", lambda x: (x * float(x.sum().item()),))
     assert [float(waits(torch.tensor([float(n)], device="cuda"))[0]) for n in range(6)] == [0, 1, 4, 9, 16, 25]
     assert len(caplog.messages) == 1
-    torch.rand(3, device="cuda")
+    torch.rand(3, device="cuda", generator=torch.Generator("cuda"))  # as the replay draws
     doubles = Captured("doubling", lambda x: (2 * x,))
     assert [float(doubles(torch.tensor([float(n)], device="cuda"))[0]) for n in range(6)] == [0, 2, 4, 6, 8, 10]
 
