@@ -126,6 +126,11 @@ class UpdateConfig(Section):
         return self.precision == "bf16"
 
     @property
+    def is_captured(self) -> bool:
+        """Whether gradient steps are captured; not as long as nobody has decided `cuda_graph`."""
+        return self.cuda_graph is True
+
+    @property
     def num_shards(self) -> int:
         """`shards`, once the plan has decided."""
         assert self.shards != "auto", "training/plan.py decides update.shards first"

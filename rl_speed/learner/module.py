@@ -58,7 +58,7 @@ class DQNModule(pl.LightningModule):
         # The loss is compiled, not the module: Lightning's hooks would break the graph.
         self.gradient = Gradient(compiled(self.loss) if config.compile else self.loss, config)
         self._mean = mean
-        self._take_step = CapturedStep(self.step_parts) if config.cuda_graph is True else self._step
+        self._take_step = CapturedStep(self.step_parts) if config.is_captured else self._step
 
     def forward(self, observation: Tensor) -> Tensor:
         """q_value [B, A] of the online network."""
@@ -174,12 +174,12 @@ class DQNModule(pl.LightningModule):
             lr=self._step_size(self._config.learning_rate, parameters[0].device),
             eps=self._config.adam_epsilon,
             fused=True,
-            capturable=self._config.cuda_graph is True,
+            capturable=self._config.is_captured,
         )
 
     def _step_size(self, rate: float, device: torch.device) -> float | Tensor:
         """As the optimizer reads it: a graph reads it from the device, each time."""
-        return torch.tensor(rate, device=device) if self._config.cuda_graph is True else rate
+        return torch.tensor(rate, device=device) if self._config.is_captured else rate
 
     def _trained_parameters(self) -> list[nn.Parameter]:
         """A network of the caller's own may hold others, such as those of an encoder that is used as it is."""
@@ -203,7 +203,7 @@ class DQNModule(pl.LightningModule):
         """
         for group in self._parameter_groups():
             group["eps"] = self._config.adam_epsilon
-            group["capturable"] = self._config.cuda_graph is True
+            group["capturable"] = self._config.is_captured
             group["lr"] = self._step_size(float(group["lr"]), self.device)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:

@@ -172,7 +172,7 @@ def _make_learner(plan: Plan, timer: StageTimer, mean: GradientMean | None) -> t
         plan.device,
         use_bf16=config.update.uses_bf16,
         with_autograd=config.update.slow_grads,
-        is_captured=config.update.cuda_graph is True and not config.actors.plays_apart,
+        is_captured=config.update.is_captured and not config.actors.plays_apart,
     )
     policy.epsilon = config.exploration.epsilon_start
     return module, policy

@@ -99,7 +99,7 @@ def play_games(
     """
     parts, envs = parts or Parts(), _on_ale(config.envs, protocol.sticky_probability)
     device = next(network.parameters()).device
-    is_captured = config.update.cuda_graph is True and device.type == "cuda"
+    is_captured = config.update.is_captured and device.type == "cuda"
     groups = []
     with ExitStack() as opened, torch_threads(1):  # the games have the cores
         for number, quota in enumerate(_quotas(protocol.episodes)):

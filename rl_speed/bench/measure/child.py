@@ -57,7 +57,7 @@ def measure_play(config: RunConfig, spec: dict[str, Any]) -> dict[str, Any]:
     network = make_network(config.network, config.envs.observation_shape, env.num_actions).to(plan.device)
     policy = ExploringPolicy(
         network, env.num_actions, config.seed, plan.device, config.update.uses_bf16,
-        is_captured=config.update.cuda_graph is True and not config.actors.plays_apart,
+        is_captured=config.update.is_captured and not config.actors.plays_apart,
     )  # fmt: skip
     policy.epsilon, policy.temperature = config.exploration.epsilon_end, config.exploration.temperature
     player = Player(env, policy, config.envs, 0, StageTimer())
