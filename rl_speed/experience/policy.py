@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from rl_speed.config import ExplorationConfig
-from rl_speed.experience.transfer import sent
-from rl_speed.learner.captured import Captured
+from rl_speed.learner.captured import on_device
 from rl_speed.learner.network import QNetwork
+from rl_speed.system.transfer import sent
 
 
 def epsilon_at(env_steps: int, prefill_env_steps: int, config: ExplorationConfig) -> float:
@@ -65,7 +65,7 @@ class ExploringPolicy:
         self.with_autograd = with_autograd
         self.epsilon = 1.0
         self.temperature = 0.0  # in units of reward
-        self._choose = Captured("acting", self._best) if is_captured else self._best
+        self._choose = on_device("acting", self._best, self.device, is_captured)
         # The draws stay on the CPU: the same seed explores alike on every device.
         self._generator = torch.Generator().manual_seed(seed)
 
@@ -88,7 +88,7 @@ class ExploringPolicy:
         if isinstance(self.network, QNetwork):
             self.network.draw_noise(self._generator)
         noise = self._softmax_noise(num_envs)
-        (best_action,) = self._choose(sent(observation, self.device), sent(noise, self.device))
+        (best_action,) = self._choose(observation, noise)
         return torch.where(is_random, random_action, best_action.to(observation.device))
 
     def _best(self, observation: Tensor, noise: Tensor) -> tuple[Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rl_speed.records import Batch
+from rl_speed.system.transfer import Parcel, sent
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -55,24 +56,72 @@ class CudaRecorder:
         self._graph.replay()
 
 
-class Captured:
-    """Does work on tensors: the first few times as usual, then as the graph that is captured.
-
-    A graph reads and writes the memory that it was captured with, so inputs are copied into the same place each time,
-    and whatever the work depends on must be a tensor on the device. Work that cannot be captured, because it waits for
-    the device, is told once and done as usual from then on.
+def on_device(name: str, work: Work, device: torch.device, is_captured: bool) -> Work:
+    """Work on a device whose inputs may lie elsewhere.
 
     Args:
         name: of the work, for the user.
         work: tensors -> tensors.
+        device: where it is done.
+        is_captured: by `Captured`, whose results the next call writes over.
+    """
+    if is_captured:
+        return Captured(name, work, device)
+    return lambda *inputs: work(*(sent(tensor, device) for tensor in inputs))
+
+
+class _Inputs:
+    """The memory that a graph reads its inputs from.
+
+    Args:
+        given: the first ones.
+        device: of the graph; those that lie elsewhere travel there together.
+    """
+
+    def __init__(self, given: Tensors, device: torch.device) -> None:
+        self._device = device
+        there = [tensor for tensor in given if tensor.device != device]
+        self._parcel = Parcel(there, device) if there else None
+        arriving = iter(() if self._parcel is None else self._parcel.tensors)
+        self.tensors = tuple(next(arriving) if tensor.device != device else tensor.clone() for tensor in given)
+        self.fill(given)
+
+    def fit(self, given: Tensors) -> bool:
+        """Whether these are of the same shapes."""
+        return all(kept.shape == tensor.shape for kept, tensor in zip(self.tensors, given, strict=True))
+
+    def fill(self, given: Tensors) -> None:
+        """Takes others of the same shapes."""
+        if self._parcel is not None:
+            self._parcel.send([tensor for tensor in given if tensor.device != self._device])
+        for kept, tensor in zip(self.tensors, given, strict=True):
+            if tensor.device == self._device:
+                kept.copy_(tensor)
+
+
+class Captured:
+    """Does work on tensors: the first few times as usual, then as the graph that is captured.
+
+    A graph reads and writes the memory that it was captured with, so inputs are copied into the same place each time,
+    and whatever the work depends on must be a tensor on the device. Inputs of other shapes begin anew. Work that
+    cannot be captured, because it waits for the device, is told once and done as usual from then on.
+
+    Args:
+        name: of the work, for the user.
+        work: tensors -> tensors.
+        device: where it is done; inputs are sent there.
         new_recorder: makes what keeps it; None: a CUDA graph.
     """
 
-    def __init__(self, name: str, work: Work, new_recorder: Callable[[], Recorder] | None = None) -> None:
-        self._name, self._work, self._new_recorder = name, work, new_recorder or CudaRecorder
+    def __init__(
+        self, name: str, work: Work, device: torch.device, new_recorder: Callable[[], Recorder] | None = None
+    ) -> None:
+        self._name, self._work = name, work
+        self._device = torch.empty(0, device=device).device  # "cuda" is one of several
+        self._new_recorder = new_recorder or CudaRecorder
         self._recorder: Recorder | None = None
         self._calls = 0
-        self._inputs: Tensors = ()
+        self._inputs: _Inputs | None = None
         self._results: Tensors | None = None
 
     @property
@@ -84,27 +133,27 @@ class Captured:
         """Does the work.
 
         Args:
-            inputs: always of the same shapes.
+            inputs: anywhere.
 
         Returns:
             The results; the next call writes over them.
         """
+        if self._inputs is not None and not self._inputs.fit(inputs):
+            self._recorder, self._inputs, self._results, self._calls = None, None, None, 0
         self._calls += 1
         if self._calls == CALLS_BEFORE + 1:
             self._capture(inputs)
-        if self._results is None:
-            return self._work(*inputs)
-        for kept, given in zip(self._inputs, inputs, strict=True):
-            kept.copy_(given, non_blocking=True)
-        assert self._recorder is not None
+        elif self._inputs is not None:
+            self._inputs.fill(inputs)
+        if self._recorder is None or self._results is None:
+            return self._work(*(sent(tensor, self._device) for tensor in inputs))
         self._recorder.replay()
         return self._results
 
     def _capture(self, inputs: Tensors) -> None:
-        self._recorder = self._new_recorder()
-        self._inputs = tuple(given.clone() for given in inputs)
+        self._recorder, kept = self._new_recorder(), _Inputs(inputs, self._device)
         try:
-            self._results = self._recorder.record(lambda: self._work(*self._inputs))
+            self._results = self._recorder.record(lambda: self._work(*kept.tensors))
         except RuntimeError as error:
             # The end of a capture that has failed fails, too, and says less.
             cause = str(error.__context__ or error)
@@ -116,7 +165,9 @@ class Captured:
                 reason[:200],
             )
             _failed.append(self._recorder)
-            self._recorder, self._inputs = None, ()
+            self._recorder = None
+        else:
+            self._inputs = kept
 
 
 @dataclass(frozen=True)
@@ -150,7 +201,7 @@ class CapturedStep:
         """One gradient step.
 
         Args:
-            minibatch: always of the same shapes.
+            minibatch: on the networks' device.
             optimizer: torch's, or Lightning's wrapper around it, which counts the steps.
 
         Returns:
@@ -179,8 +230,9 @@ class CapturedStep:
                 parts.apply(optimizer)
             return results
 
-        self._first = Captured("a gradient step", first, self._new_recorder)
-        self._second = Captured("the optimizer's step", self._apply, self._new_recorder)
+        device = optimizer.param_groups[0]["params"][0].device
+        self._first = Captured("a gradient step", first, device, self._new_recorder)
+        self._second = Captured("the optimizer's step", self._apply, device, self._new_recorder)
 
     def _apply(self) -> Tensors:
         self._parts.apply(self._optimizer)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from rl_speed.config import UpdateConfig
 
 
-def n_step_return(reward: Tensor, is_terminal: Tensor, length: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+def n_step_return(reward: Tensor, is_terminal: Tensor, length: Tensor, gamma: float | Tensor) -> tuple[Tensor, Tensor]:
     """Discounted sum of the rewards of a window and the discount of what follows it.
 
     With r_1..r_n the rewards of a window of which `length` = k may be used, and a terminal step j:
@@ -21,7 +21,7 @@ def n_step_return(reward: Tensor, is_terminal: Tensor, length: Tensor, gamma: fl
         reward: float32 [B, n].
         is_terminal: bool [B, n], the return ends with this step's reward.
         length: int64 [B], steps of the window that may be used, 0..n.
-        gamma: discount of one step.
+        gamma: discount of one step; a tensor is of shape [].
 
     Returns:
         n_step_return float32 [B] and bootstrap_discount float32 [B].

@@ -142,7 +142,13 @@ def make_line(plan: Plan, ending: Ending, ranks: Ranks | None = None) -> tuple[P
         mean = GradientMean(ranks.sum, timer) if ranks.size > 1 else None
         module, policy = _make_learner(plan, timer, mean)
         # What may fail comes before the processes.
-        replay = make_replay(config.replay, config.envs.observation_shape, config.total_envs, plan.seeds.replay)
+        replay = make_replay(
+            config.replay,
+            config.envs.observation_shape,
+            config.total_envs,
+            plan.seeds.replay,
+            config.update.is_captured,
+        )
         generator: RolloutGenerator
         if env is not None:
             generator = InProcessGenerator(env, policy, config.envs, config.actors.rollout_env_steps, timer)

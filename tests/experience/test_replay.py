@@ -8,9 +8,11 @@ import torch
 from rl_speed.experience.generators.player import Player, RolloutSpace
 from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.experience.replay import Replay, ReplaySettings, mean_frame
+from rl_speed.learner.captured import CALLS_BEFORE, Captured
 from rl_speed.records import Rollout
 from rl_speed.system.stage_timer import StageTimer
 from tests.conftest import CountingEnv
+from tests.learner.tape import Tape
 
 
 def fill(config, env, steps, replay, rollout_steps=1):
@@ -31,7 +33,9 @@ def make_replay(steps=12, envs=1, stack=3, n_step=2, **settings):
 
 def gather(replay, rows, env=0):
     place = torch.tensor(rows) % replay.steps
-    return replay._gather(place, torch.full((len(rows),), env))
+    settings = replay.settings
+    gamma = torch.tensor(settings.gamma, dtype=torch.float64)
+    return replay.ring.gather(place, torch.full((len(rows),), env), torch.arange(settings.n_step), gamma)
 
 
 def pixels(observation):
@@ -88,8 +92,8 @@ def test_games_that_start_anew_do_not_continue_what_is_stored(tiny_config):
 def test_games_that_ended_are_not_marked_anew(tiny_config):
     replay = make_replay(20, 2)
     fill(tiny_config(envs={"frame_stack": 3}), CountingEnv([4, 5]), 16, replay)
-    assert replay._terminated.any()
-    assert not replay._truncated.any()
+    assert replay.ring.terminated.any()
+    assert not replay.ring.truncated.any()
 
 
 def rows_of_lives(lives, rows, first_row):
@@ -243,7 +247,7 @@ def test_mean_frame_equals_torchs_mean(tiny_config):
     replay = make_replay(100, 2)
     fill(tiny_config(envs={"frame_stack": 3}), CountingEnv([10, 10]), 90, replay)
     mean, deviation = mean_frame(replay.frame_sums())
-    stored = replay._frame[:90].double()
+    stored = replay.ring.frame[:90].double()
     assert torch.allclose(mean.double(), stored.mean((0, 1)), atol=1e-4)
     assert deviation == pytest.approx(float((stored - stored.mean((0, 1))).square().mean().sqrt()), rel=1e-6)
 
@@ -252,8 +256,9 @@ def test_the_sums_of_rows_follow_every_change(tiny_config):
     config = tiny_config()
     replay, other = (make_replay(17, 3, stack=2, n_step=1, priority_exponent=0.6) for _ in range(2))
 
-    def check(ring):
-        assert torch.allclose(ring._row_priority, ring._priority.sum(1, dtype=torch.float64), rtol=1e-12)
+    def check(replay):
+        ring = replay.ring
+        assert torch.allclose(ring.row_priority, ring.priority.sum(1, dtype=torch.float64), rtol=1e-12)
 
     fill(config, CountingEnv([5, 7, 9]), 10, replay)
     check(replay)
@@ -269,11 +274,68 @@ def test_the_sums_of_rows_follow_every_change(tiny_config):
     check(other)
 
 
+def play_and_draw(config, replays):
+    """What several replays draw from the same games, while settings and priorities change."""
+    envs = [CountingEnv([5, 7, 9]) for _ in replays]
+    drawn = [[] for _ in replays]
+    for round_ in range(16):
+        for replay, env, batches in zip(replays, envs, drawn, strict=True):
+            fill(config, env, 7, replay)
+            if round_ == 8:
+                replay.lead(3, 0.25, 0.75)
+            batch = replay.sample(2, 16)
+            replay.update_priorities(batch.index, batch.n_step_return / 100)
+            batches.append({name: tensor.clone() for name, tensor in vars(batch).items()})
+    return drawn
+
+
+def captured_replay(tapes, **settings):
+    """A replay whose work a tape does."""
+    replay = make_replay(31, 3, stack=2, n_step=5, **settings)
+    for name, work in (("_write", replay.ring.write), ("_set_priority", replay._prioritised)):
+        tapes.append(Tape())
+        setattr(replay, name, Captured(name, work, replay.device, lambda tape=tapes[-1]: tape))
+    # Drawing changes nothing, so what it gives may be asked for beforehand.
+    fill_once = make_replay(31, 3, stack=2, n_step=5, **settings)
+    results = fill_once._drawn(
+        torch.ones(4, dtype=torch.float64), torch.arange(5), *fill_once._chances(range(1, 2), 32)
+    )
+    for _ in range(2):
+        tapes.append(Tape(*(torch.empty_like(result) for result in results)))
+    replay._draw = Captured("drawing", replay._drawn, replay.device, iter(tapes[-2:]).__next__)
+    return replay
+
+
+@pytest.mark.parametrize("priority_exponent", [0.0, 0.6])
+def test_captured_draws_are_the_same_draws(tiny_config, priority_exponent):
+    tapes = []
+    settings = {"priority_exponent": priority_exponent}
+    replays = [make_replay(31, 3, stack=2, n_step=5, **settings), captured_replay(tapes, **settings)]
+    for number, (plain, captured) in enumerate(zip(*play_and_draw(tiny_config(), replays), strict=True)):
+        for name, tensor in plain.items():
+            assert torch.equal(captured[name], tensor), (number, name)
+    # One step is stored at a time; a return of another reach is captured anew.
+    assert [tape.replayed for tape in tapes] == [
+        16 * 7 - CALLS_BEFORE, 16 - CALLS_BEFORE, 8 - CALLS_BEFORE, 8 - CALLS_BEFORE,
+    ]  # fmt: skip
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("priority_exponent", [0.0, 0.6])
+def test_cuda_graphs_draw_what_is_drawn_kernel_by_kernel(tiny_config, priority_exponent, caplog):
+    settings = ReplaySettings(2, 5, 0.5, priority_exponent)
+    replays = [Replay(31, 3, 20, 20, settings, 0, "cuda", is_captured=graph) for graph in (False, True)]
+    for number, (plain, captured) in enumerate(zip(*play_and_draw(tiny_config(), replays), strict=True)):
+        for name, tensor in plain.items():
+            assert torch.equal(captured[name], tensor), (number, name)
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize("rows", [3, 50])
 def test_saving_takes_no_second_replay(tiny_config, rows):
     replay = make_replay(20, 2, stack=2)
     fill(tiny_config(), CountingEnv([10, 10]), rows, replay)
     frame = replay.state_dict()["ring"]["frame"]
-    assert frame.data_ptr() == replay._frame.data_ptr()
+    assert frame.data_ptr() == replay.ring.frame.data_ptr()
     # What is saved with a tensor is all the memory behind it: just the rows that were written.
-    assert frame.untyped_storage().nbytes() == min(rows, 20) * replay._frame[0].numel()
+    assert frame.untyped_storage().nbytes() == min(rows, 20) * replay.ring.frame[0].numel()

@@ -11,26 +11,14 @@ from rl_speed.experience.policy import ExploringPolicy
 from rl_speed.learner.captured import CALLS_BEFORE, Captured, CapturedStep
 from tests.conftest import make_module
 from tests.learner.batches import make_batch
+from tests.learner.tape import Tape
 
+CPU = torch.device("cpu")
 CHANGES = ["update.batch_size=8", "envs.image_height=42", "envs.image_width=42", "update.shards=1"]
 
 
-class Tape:
-    """Notes work without doing it, and does it again and again on the same memory, results included."""
-
-    def __init__(self, results=None):
-        self.results = (torch.empty(()), torch.empty(8)) if results is None else results  # of a loss and of errors
-        self.recorded = self.replayed = 0
-
-    def record(self, work):
-        self.recorded += 1
-        self.work = work
-        return self.results
-
-    def replay(self):
-        self.replayed += 1
-        for kept, result in zip(self.results, self.work(), strict=True):
-            kept.copy_(result)
+def step_tape():
+    return Tape(torch.empty(()), torch.empty(8))  # of a loss and of errors
 
 
 def make_learner(*changes, tape=None, device="cpu"):
@@ -56,7 +44,7 @@ def assert_same_weights(modules, tolerance):
     "changes", [[], ["network.noisy=true", "update.averaging_rate=0.1", "update.max_gradient_norm=1"]]
 )
 def test_captured_gradient_steps_are_the_same_steps(changes):
-    tape = Tape()
+    tape = step_tape()
     (plain, optimizer), (captured, other) = make_learner(*changes), make_learner(*changes, tape=tape)
     results = []
     for module, owner in ((plain, optimizer), (captured, other)):
@@ -91,7 +79,7 @@ def test_ranks_share_their_gradients_between_two_captures(refused):
 
     (plain, optimizer), (captured, other) = (make_learner("update.max_gradient_norm=1") for _ in range(2))
     plain._mean = captured._mean = doubled
-    tapes = [Refused() if refused == 0 else Tape(), Refused() if refused == 1 else Tape(())]
+    tapes = [Refused() if refused == 0 else step_tape(), Refused() if refused == 1 else Tape()]
     captured._take_step = CapturedStep(captured.step_parts, iter(tapes).__next__)
     for minibatch in minibatches(10):
         expected, found = plain.gradient_step(minibatch, optimizer), captured.gradient_step(minibatch, other)
@@ -104,13 +92,13 @@ def test_ranks_share_their_gradients_between_two_captures(refused):
 
 
 def test_results_of_a_captured_step_are_the_callers_own():
-    module, optimizer = make_learner(tape=Tape())
+    module, optimizer = make_learner(tape=step_tape())
     results = [module.gradient_step(minibatch, optimizer) for minibatch in minibatches(6)]
     assert len({float(loss) for loss, _ in results}) == 6
 
 
 def test_lightning_counts_captured_steps():
-    module, _ = make_learner(tape=Tape())
+    module, _ = make_learner(tape=step_tape())
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False,
@@ -121,7 +109,7 @@ def test_lightning_counts_captured_steps():
 
 
 def test_the_step_size_of_a_captured_step_stays_a_tensor():
-    module, optimizer = make_learner(tape=Tape())
+    module, optimizer = make_learner(tape=step_tape())
     module.optimizers = lambda: optimizer
     (group,) = optimizer.param_groups
     place = group["lr"].data_ptr()
@@ -142,14 +130,14 @@ def test_what_cannot_be_captured_is_told_once_and_done_all_the_same(caplog):
         def record(self, work):
             raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
 
-    work = Captured("doubling", lambda x: (2 * x,), Refusing)
+    work = Captured("doubling", lambda x: (2 * x,), CPU, Refusing)
     assert [float(work(torch.tensor(float(n)))[0]) for n in range(6)] == [0, 2, 4, 6, 8, 10]
     (message,) = caplog.messages
     assert re.match(r"update\.cuda_graph: doubling cannot .*\(CUDA error: .*is capturing\).*; set it to false", message)
 
 
 def test_another_optimizer_is_captured_anew():
-    tape = Tape()
+    tape = step_tape()
     module, optimizer = make_learner(tape=tape)
     for minibatch in minibatches(5):
         module.gradient_step(minibatch, optimizer)
@@ -167,7 +155,7 @@ def test_a_captured_policy_acts_as_any_other():
             return linear(observation.float().flatten(1))
 
     plain, captured = (ExploringPolicy(Grey(), 4, seed=3) for _ in range(2))
-    captured._choose = Captured("acting", captured._best, lambda: Tape((torch.empty(5, dtype=torch.int64),)))
+    captured._choose = Captured("acting", captured._best, CPU, lambda: Tape(torch.empty(5, dtype=torch.int64)))
     draw = torch.Generator().manual_seed(0)
     for policy in (plain, captured):
         policy.epsilon = 0.2
@@ -214,11 +202,11 @@ def test_two_cuda_graphs_with_what_ranks_share_between_them_take_the_same_steps(
 
 @pytest.mark.gpu
 def test_work_that_waits_for_the_gpu_is_done_all_the_same(caplog):
-    waits = Captured("waiting", lambda x: (x * float(x.sum().item()),))
+    waits = Captured("waiting", lambda x: (x * float(x.sum().item()),), torch.device("cuda"))
     assert [float(waits(torch.tensor([float(n)], device="cuda"))[0]) for n in range(6)] == [0, 1, 4, 9, 16, 25]
     assert len(caplog.messages) == 1
     torch.rand(3, device="cuda", generator=torch.Generator("cuda"))  # as the replay draws
-    doubles = Captured("doubling", lambda x: (2 * x,))
+    doubles = Captured("doubling", lambda x: (2 * x,), torch.device("cuda"))
     assert [float(doubles(torch.tensor([float(n)], device="cuda"))[0]) for n in range(6)] == [0, 2, 4, 6, 8, 10]
 
 
@@ -236,8 +224,18 @@ def test_a_policy_on_a_gpu_acts_through_a_graph_as_without():
 
 
 def test_inputs_are_copied_into_the_same_place():
-    tape = Tape()
-    work = Captured("doubling", lambda minibatch, error: (minibatch, error * 2), lambda: tape)
+    tape = step_tape()
+    work = Captured("doubling", lambda minibatch, error: (minibatch, error * 2), CPU, lambda: tape)
     results = [work(torch.tensor(float(n)), torch.full((8,), float(n))) for n in range(6)]
     assert [float(results[-1][0]), float(results[-1][1][0])] == [5, 10]
     assert results[-1][0] is results[-2][0]
+
+
+def test_inputs_of_other_shapes_are_captured_anew():
+    tapes = [Tape(torch.empty(size)) for size in (2, 3)]
+    work = Captured("doubling", lambda x: (2 * x,), CPU, iter(tapes).__next__)
+    for size, calls in ((2, 5), (3, 6)):
+        for n in range(calls):
+            (result,) = work(torch.full((size,), float(n)))
+            assert result.tolist() == [2.0 * n] * size
+    assert [tape.replayed for tape in tapes] == [5 - CALLS_BEFORE, 6 - CALLS_BEFORE]

@@ -69,4 +69,4 @@ class PriorityUpdate(Callback):
     ) -> None:
         """After every batch."""
         with self._timer.measure("replay"):
-            self._replay.update_priorities(batch.index.to(self._replay.device), outputs["td_error"])
+            self._replay.update_priorities(batch.index, outputs["td_error"])
