@@ -228,11 +228,17 @@ class DQNModule(pl.LightningModule):
 @torch.no_grad()
 def _follow(leader: nn.Module, follower: nn.Module, rate: float) -> None:
     """Moves one network's weights and buffers a share `rate` of the way towards another's."""
+    kinds: dict[bool, tuple[list[Tensor], list[Tensor]]] = {True: ([], []), False: ([], [])}
     for source, tensor in zip(_tensors(leader), _tensors(follower), strict=True):
-        if rate == 1.0 or not tensor.is_floating_point():
-            tensor.copy_(source)
-        else:
-            tensor.lerp_(source, rate)
+        sources, tensors = kinds[rate < 1.0 and tensor.is_floating_point()]
+        sources.append(source)
+        tensors.append(tensor)
+    # All at once: on a GPU each tensor is a launch otherwise.
+    for is_mixed, (sources, tensors) in kinds.items():
+        if tensors and is_mixed:
+            torch._foreach_lerp_(tensors, sources, rate)
+        elif tensors:
+            torch._foreach_copy_(tensors, sources)
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:
