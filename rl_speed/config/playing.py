@@ -177,11 +177,6 @@ class ActorsConfig(Section):
     count: int = Field(1, ge=1, le=256, description="actor processes (not in_process), envs.count envs each")
     rollout_env_steps: int = Field(1, ge=1, le=4096, description="env steps of each env in one rollout")
     threads: int = Field(1, ge=1, le=256, description="torch threads of each actor process")
-    device: Literal["learner", "cpu"] = Field(
-        "learner",
-        description="where actor processes act: on the learner's device, or on the CPU, while a GPU learns (in Ray "
-        "always)",
-    )
     networks: int = Field(
         1,
         ge=1,
@@ -204,11 +199,6 @@ class ActorsConfig(Section):
     def plays_apart(self) -> bool:
         """Whether games are played in processes of their own."""
         return self.kind != "in_process"
-
-    @property
-    def acts_on_cpu(self) -> bool:
-        """Whether the acting networks are on the CPU, wherever the learner's is."""
-        return self.kind == "ray" or (self.plays_apart and self.device == "cpu")
 
     @property
     def plays_elsewhere(self) -> bool:

@@ -231,7 +231,7 @@ def actor_settings_have_actors(config: RunConfig) -> str | None:
     """What only actor processes have is not set without them."""
     if config.actors.plays_apart:
         return None
-    for name in ("count", "networks", "threads", "device", "free_running"):
+    for name in ("count", "networks", "threads", "free_running"):
         value, usual = getattr(config.actors, name), type(config.actors).model_fields[name].default
         if value != usual:
             return (

@@ -60,19 +60,18 @@ def plan_threads(config: RunConfig, cores: Cores) -> Threads:
         cores: that may be used.
     """
     is_beside = config.actors.plays_apart and not config.actors.plays_elsewhere
-    # A learner that draws and computes on a GPU only launches kernels.
-    only_launches = config.trainer.accelerator == "gpu" and config.replay.device == "cuda"
     if config.actors.plays_elsewhere:
         env, taken = config.envs.threads or 1, 0
         players, share = f"{config.actors.count} players in a Ray cluster", "nobody knows on which machines"
     elif config.actors.plays_apart:
-        each = max(1, (cores.count - 1) // config.actors.count) if only_launches else 1
-        env = config.envs.threads or min(each, config.envs.count)
+        env = config.envs.threads or 1
         is_light = _plays_lightly(config)
         taken = 0 if is_light else config.actors.count * max(config.actors.threads, env)
         players = f"{config.actors.count} actor process{'es' if config.actors.count > 1 else ''}"
         share = "mostly waiting" if is_light else f"{taken} of the cores"
     else:
+        # A learner that draws and computes on a GPU only launches kernels.
+        only_launches = config.trainer.accelerator == "gpu" and config.replay.device == "cuda"
         free = cores.count - 1 if only_launches else cores.count // 2
         env = config.envs.threads or min(max(1, free), config.envs.count)
         # Such envs are stepped by the learner's own thread, in turn with its updates; the GPU needs none.

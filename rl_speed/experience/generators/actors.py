@@ -167,7 +167,7 @@ def check_shared_memory(config: RunConfig, parts: Parts, num_actions: int, devic
         config: a rank's share, with nothing left to decide.
         parts: what learns.
         num_actions: of the game.
-        device: of the learner: weights that are read on a GPU are shared there.
+        device: of the learner: weights on a GPU are shared there.
         ranks: on this machine, each with actors of its own.
 
     Raises:
@@ -177,14 +177,14 @@ def check_shared_memory(config: RunConfig, parts: Parts, num_actions: int, devic
         return
     with torch.random.fork_rng(devices=[]):
         network = parts.make_network(config.network, config.envs.observation_shape, num_actions)
-    num_weights = flat_weights(network).numel() if device == "cpu" or config.actors.acts_on_cpu else 0
+    num_weights = flat_weights(network).numel() if device == "cpu" else 0
     check_fits(ranks * shared_bytes(config.envs, _rounds(config), num_weights))
 
 
 def _start_processes(
     config: RunConfig, rounds: RoundScheduler, policy: ExploringPolicy, plans: list[ActorPlan]
 ) -> tuple[RoundMemory, Transport]:
-    memory = ActorMemory.allocate_shared(config.envs, rounds, policy.network, _acting_device(config, policy))
+    memory = ActorMemory.allocate_shared(config.envs, rounds, policy.network)
     makers = [partial(RolloutActor, plan, memory.of_actor(plan.index, config.envs.count)) for plan in plans]
     return memory, PipeTransport(makers, config.actors.timeout_seconds)
 
@@ -192,7 +192,7 @@ def _start_processes(
 def _start_in_ray(
     config: RunConfig, rounds: RoundScheduler, policy: ExploringPolicy, plans: list[ActorPlan]
 ) -> tuple[RoundMemory, Transport]:
-    """Actors that may be on any machine."""
+    """Actors play on the CPU of their machine, wherever the learner's network is."""
     num_weights = flat_weights(policy.network).numel()
     cpus = max(config.actors.threads, plans[0].env_threads)
     rollout_bytes = sum(
@@ -217,10 +217,6 @@ def _start_in_ray(
         raise
 
 
-def _acting_device(config: RunConfig, policy: ExploringPolicy) -> torch.device:
-    return torch.device("cpu") if config.actors.acts_on_cpu else policy.device
-
-
 def _plans(
     config: RunConfig,
     parts: Parts,
@@ -229,9 +225,9 @@ def _plans(
     env_threads: int,
 ) -> list[ActorPlan]:
     """What each actor is told when it starts."""
-    device = _acting_device(config, policy)
+    in_ray = config.actors.kind == "ray"
     # Of a GPU's precision an actor's CPU knows nothing.
-    use_bf16 = policy.use_bf16 and device.type == policy.device.type
+    use_bf16 = policy.use_bf16 and not (in_ray and policy.device.type != "cpu")
     return [
         ActorPlan(
             index=index,
@@ -244,7 +240,7 @@ def _plans(
             policy_seed=policy_seed,
             env_threads=env_threads,
             threads=config.actors.threads,
-            device=str(device),
+            device="cpu" if in_ray else str(policy.device),
             use_bf16=use_bf16,
             slow_grads=policy.with_autograd,
             # The shards of a minibatch wait for each other: one that has lost its core to an actor stops them all.

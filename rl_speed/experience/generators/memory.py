@@ -53,30 +53,24 @@ class ActorMemory:
     """Slots that actors write rollouts into, and rows that they read weights from."""
 
     space: RolloutSpace  # on the CPU, fields [S, T, E, ...]: S slots, all actors' envs or those of one
-    weights: Tensor  # float32 [R, P], on the device that actors act on: parameters and buffers, flat
+    weights: Tensor  # float32 [R, P], on the network's device: parameters and buffers, flat
 
     @classmethod
-    def allocate(
-        cls, envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module, device: torch.device | None = None
-    ) -> ActorMemory:
+    def allocate(cls, envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module) -> ActorMemory:
         """Memory of this process; every row holds the network's present weights.
 
         Args:
             envs: size of the frames.
             rounds: numbers of slots, rows, env steps and envs.
             network: whose weights are published.
-            device: where they are read; None: where the network is.
         """
         space = RolloutSpace.allocate(rounds.rollout_env_steps, rounds.num_envs, envs, rounds.num_slots)
-        weights = flat_weights(network)
-        return cls(space, weights.to(device or weights.device).repeat(rounds.num_weights_rows, 1))
+        return cls(space, flat_weights(network).repeat(rounds.num_weights_rows, 1))
 
     @classmethod
-    def allocate_shared(
-        cls, envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module, device: torch.device | None = None
-    ) -> ActorMemory:
+    def allocate_shared(cls, envs: EnvsConfig, rounds: RoundScheduler, network: nn.Module) -> ActorMemory:
         """The same, in memory that other processes of this machine can map; see `check_fits`."""
-        memory = cls.allocate(envs, rounds, network, device)
+        memory = cls.allocate(envs, rounds, network)
         for tensor in [*memory.space.tensors().values(), memory.weights]:
             tensor.share_memory_()  # type: ignore[no-untyped-call]
         return memory
