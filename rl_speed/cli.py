@@ -222,9 +222,9 @@ def doctor(
 
 def _machine_facts() -> list[tuple[str, str]]:
     """What there is, by name, as text."""
-    from rl_speed.emulator.compiler import describe_cache
     from rl_speed.emulator.games import game_names
     from rl_speed.emulator.nvidia import nvrtc_version
+    from rl_speed.system.code_cache import describe_cache
     from rl_speed.system.compiler import CompilerMissingError, find_compiler
     from rl_speed.system.cores import usable_cores
     from rl_speed.system.machine import has_cuda, machine, processor_text, version_of, versions

@@ -29,8 +29,8 @@ class NetworkConfig(Section):
     normalise: bool = Field(False, description="GroupNorm (one group) per convolution, LayerNorm per head")
     fused: bool | Literal["auto"] = Field(
         False,
-        description="same values, faster on some CPUs: first layer over blocks of pixels, both double-DQN networks at "
-        "once; auto: measured on this machine",
+        description="same values, faster on some CPUs: first layer over blocks of pixels, which C++ prepares "
+        "where there is a compiler; auto: measured on this machine",
     )
 
     value: Literal["expected", "categorical", "quantile"] = Field(
@@ -50,6 +50,11 @@ class NetworkConfig(Section):
     def can_be_fused(self) -> bool:
         """Whether the first layer can read blocks of stride x stride pixels."""
         return self.kind == "convolutional" and self.kernels[0] % self.strides[0] == 0
+
+    @property
+    def may_be_fused(self) -> bool:
+        """Whether it can be and nobody has said that it shall not."""
+        return self.can_be_fused and self.fused is not False
 
     @property
     def is_fused(self) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from rl_speed.emulator.compiler import describe_cache
 from rl_speed.emulator.games import find_game, game_names
 from rl_speed.emulator.libraries import warm
+from rl_speed.system.code_cache import describe_cache
 from rl_speed.system.cores import usable_cores
 from rl_speed.system.errors import UserError
 

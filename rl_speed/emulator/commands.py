@@ -97,9 +97,9 @@ def warm(
     all_: Annotated[bool, typer.Option("--all", help="Every game: minutes, and some MB of the cache.")] = False,
 ) -> None:
     """Compile games ahead, so that their first start does not wait for the compiler."""
-    from rl_speed.emulator.compiler import describe_cache
     from rl_speed.emulator.games import find_game, game_names
     from rl_speed.emulator.libraries import warm as compile_ahead
+    from rl_speed.system.code_cache import describe_cache
     from rl_speed.system.cores import usable_cores
 
     if all_ == bool(game):

@@ -18,12 +18,12 @@ import psutil
 
 from rl_speed.emulator.buffers import ArrayPool
 from rl_speed.emulator.checks import check_count, check_seeds, check_state, state_fingerprint
-from rl_speed.emulator.compiler import load_library
 from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.libraries import Upgrade, interpreter_library, kept_recompiled_library, recompiled_library
 from rl_speed.emulator.records import RESULTS, ConsoleReadout, Step, as_step
 from rl_speed.emulator.settings import CHANNELS, SCREEN_COLUMNS, ConsoleSettings, CSettings, c_settings
 from rl_speed.system.arrays import BoolArray, Int32Array, Int64Array, UInt8Array
+from rl_speed.system.code_cache import load_library
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import UserError
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from rl_speed.emulator.checks import check_count, check_seeds, check_state, state_fingerprint
-from rl_speed.emulator.compiler import EmulatorUnavailableError
 from rl_speed.emulator.games import Game, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.libraries import find_blocks
@@ -19,6 +18,7 @@ from rl_speed.emulator.nvidia import DriverLauncher, check_cuda
 from rl_speed.emulator.records import RESULTS
 from rl_speed.emulator.settings import ConsoleSettings, CSettings, c_settings
 from rl_speed.system.arrays import Int64Array
+from rl_speed.system.code_cache import NativeCodeError
 from rl_speed.system.errors import UserError
 
 _FRAME_THREADS = 256  # of source/kernels.cu
@@ -70,7 +70,7 @@ def kernel_parts(game: Game, recompile: bool = True) -> tuple[dict[str, str], di
     if recompile:
         try:
             generated["blocks.inc"] = find_blocks(game)
-        except EmulatorUnavailableError:
+        except NativeCodeError:
             return generated, defines
         defines = {**defines, "BLOCKS": 1}
     return generated, defines

@@ -14,14 +14,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from rl_speed.emulator.compiler import cached_library, keep, library_path, load_library, mark_used
+from rl_speed.emulator.compiler import emulator_program
 from rl_speed.emulator.games import Game, action_number, read_rom
 from rl_speed.emulator.instructions import interpreter
 from rl_speed.emulator.recompiler import BANKS, blocks
 from rl_speed.system.arrays import UInt8Array
+from rl_speed.system.code_cache import keep, load_library, mark_used
 from rl_speed.system.compiler import find_compiler
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import EndedBeforeStartError, UserError
+from rl_speed.system.native_code import cached_library, library_path
 
 _COVERAGE_FRAMES = 4000
 # An interpreter is what waits for the blocks: sooner ready is better than fast.
@@ -56,7 +58,7 @@ def interpreter_library(
         # ale-py knows the switches at power-on by the ROM's checksum, not by its name.
         defines = {**defines, "POWER_ON_DIFFICULTY": 0}
     flags = (*_INTERPRETER_FLAGS, *extra_flags)
-    return library_path(_generated(game), defines, flags, subject=f"an interpreter for {game.name}", ending=ending)
+    return library_path(emulator_program(f"an interpreter for {game.name}", _generated(game), defines, flags), ending)
 
 
 def recompiled_library(
@@ -73,16 +75,17 @@ def recompiled_library(
     """
     generated = {**_generated(game), "blocks.inc": find_blocks(game, rom_path, ending)}
     defines = {**game.defines(), "BLOCKS": 1}
-    return library_path(generated, defines, extra_flags, subject=f"the emulator for {game.name}", ending=ending)
+    return library_path(emulator_program(f"the emulator for {game.name}", generated, defines, extra_flags), ending)
 
 
 def kept_recompiled_library(game: Game, rom_path: Path | None = None) -> Path | None:
     """The same if it lies in the cache; else None, and nothing is compiled."""
-    found = cached_library(_generated(game), game.defines(), _INTERPRETER_FLAGS)
+    name = game.name
+    found = cached_library(emulator_program(name, _generated(game), game.defines(), _INTERPRETER_FLAGS))
     if found is None or not _coverage_path(found, game).exists():
         return None
     generated = {**_generated(game), "blocks.inc": find_blocks(game, rom_path)}
-    return cached_library(generated, {**game.defines(), "BLOCKS": 1})
+    return cached_library(emulator_program(name, generated, {**game.defines(), "BLOCKS": 1}))
 
 
 def find_blocks(game: Game, rom_path: Path | None = None, ending: Ending | None = None) -> str:

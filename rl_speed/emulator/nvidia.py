@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from rl_speed.emulator.compiler import cache_folder, keep, mark_used, source_texts, trim_cache
+from rl_speed.emulator.compiler import source_texts
+from rl_speed.system.code_cache import cache_folder, keep, mark_used, trim_cache
 from rl_speed.system.errors import UserError
 
 KERNELS = ("run_consoles", "make_frames", "structure_sizes", "make_axes")

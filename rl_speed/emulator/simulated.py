@@ -10,7 +10,9 @@ from typing import Any
 import psutil
 import torch
 
-from rl_speed.emulator.compiler import library_path, load_library
+from rl_speed.emulator.compiler import emulator_program
+from rl_speed.system.code_cache import load_library
+from rl_speed.system.native_code import library_path
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class SimulatedLauncher:
     def __init__(self, generated: Mapping[str, str], defines: Mapping[str, int], splits: int = 0) -> None:
         # PORTABLE: painting as the GPU does it, not with the CPU's vectors.
         flags = ("-DPORTABLE", "-U_FORTIFY_SOURCE", "-fcf-protection=none")
-        self._library = load_library(library_path(generated, defines, flags, main="simulated_device.cpp"))
+        program = emulator_program("the simulated GPU", generated, defines, flags, main="simulated_device.cpp")
+        self._library = load_library(library_path(program))
         self._library.simulated_splits(ctypes.c_uint32(splits))
         self.device = torch.device("cpu")
 

@@ -104,7 +104,7 @@ class Ring:
         """
         count, row = len(jitter), torch.arange(self.steps, device=self.device)
         row_place = (span.first.to(torch.int64) + row) % self.steps
-        row_sum = (self.row_priority[row_place] * (row < span.rows)).cumsum(0)  # [T]
+        row_sum = torch.where(row < span.rows, self.row_priority[row_place], 0.0).cumsum(0)  # [T]
         total = row_sum[-1]
         stratum = torch.arange(count, device=self.device, dtype=torch.float64)
         mass = ((stratum + jitter) / count * total)[order]

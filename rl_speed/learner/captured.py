@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -65,9 +66,11 @@ def on_device(name: str, work: Work, device: torch.device, is_captured: bool) ->
         device: where it is done.
         is_captured: by `Captured`, whose results the next call writes over.
     """
-    if is_captured:
-        return Captured(name, work, device)
-    return lambda *inputs: work(*(sent(tensor, device) for tensor in inputs))
+    return Captured(name, work, device) if is_captured else partial(_sent_and_done, work, device)
+
+
+def _sent_and_done(work: Work, device: torch.device, *inputs: Tensor) -> Tensors:
+    return work(*(sent(tensor, device) for tensor in inputs))
 
 
 class _Inputs:
@@ -86,12 +89,8 @@ class _Inputs:
         self.tensors = tuple(next(arriving) if tensor.device != device else tensor.clone() for tensor in given)
         self.fill(given)
 
-    def fit(self, given: Tensors) -> bool:
-        """Whether these are of the same shapes."""
-        return all(kept.shape == tensor.shape for kept, tensor in zip(self.tensors, given, strict=True))
-
     def fill(self, given: Tensors) -> None:
-        """Takes others of the same shapes."""
+        """Takes others of the same kinds."""
         if self._parcel is not None:
             self._parcel.send([tensor for tensor in given if tensor.device != self._device])
         for kept, tensor in zip(self.tensors, given, strict=True):
@@ -103,7 +102,7 @@ class Captured:
     """Does work on tensors: the first few times as usual, then as the graph that is captured.
 
     A graph reads and writes the memory that it was captured with, so inputs are copied into the same place each time,
-    and whatever the work depends on must be a tensor on the device. Inputs of other shapes begin anew. Work that
+    and whatever the work depends on must be a tensor on the device. Inputs of another kind begin anew. Work that
     cannot be captured, because it waits for the device, is told once and done as usual from then on.
 
     Args:
@@ -120,7 +119,9 @@ class Captured:
         self._device = torch.empty(0, device=device).device  # "cuda" is one of several
         self._new_recorder = new_recorder or CudaRecorder
         self._recorder: Recorder | None = None
-        self._calls = 0
+        self._kinds: list[Any] = []  # of the inputs of the last call
+        self._calls = 0  # with such inputs
+        self._has_failed = False
         self._inputs: _Inputs | None = None
         self._results: Tensors | None = None
 
@@ -138,15 +139,16 @@ class Captured:
         Returns:
             The results; the next call writes over them.
         """
-        if self._inputs is not None and not self._inputs.fit(inputs):
-            self._recorder, self._inputs, self._results, self._calls = None, None, None, 0
+        kinds = [(tensor.shape, tensor.dtype, tensor.device) for tensor in inputs]
+        if kinds != self._kinds and not self._has_failed:
+            self._recorder, self._inputs, self._results, self._calls, self._kinds = None, None, None, 0, kinds
         self._calls += 1
         if self._calls == CALLS_BEFORE + 1:
             self._capture(inputs)
         elif self._inputs is not None:
             self._inputs.fill(inputs)
         if self._recorder is None or self._results is None:
-            return self._work(*(sent(tensor, self._device) for tensor in inputs))
+            return _sent_and_done(self._work, self._device, *inputs)
         self._recorder.replay()
         return self._results
 
@@ -165,7 +167,7 @@ class Captured:
                 reason[:200],
             )
             _failed.append(self._recorder)
-            self._recorder = None
+            self._recorder, self._has_failed = None, True
         else:
             self._inputs = kept
 

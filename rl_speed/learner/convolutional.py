@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl_speed.config import NetworkConfig
+from rl_speed.learner.image_blocks import image_blocks
 from rl_speed.learner.q_network import QNetwork
 
 _WORDS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by their bytes
@@ -51,8 +52,12 @@ class ConvolutionalNetwork(QNetwork):
         """See QNetwork; [B, K*S*S, H', W'], as blocks of S*S pixels, if `fused`."""
         if not self.fused:
             return super().prepare(observation)
-        mean = self.input_mean.expand(1, observation.shape[1], -1, -1)  # [1, K, H, W]
-        return self.shifted(self._blocks(observation), self._blocks(mean)).permute(0, 3, 1, 2)
+        shape, dtype = (self._block_rows, self._block_columns), self.image_dtype(observation)
+        blocks = image_blocks(observation, self.input_mean, shape, self.first.stride[0], dtype)
+        if blocks is None:
+            mean = self.input_mean.expand(1, observation.shape[1], -1, -1)  # [1, K, H, W]
+            blocks = self.shifted(self._blocks(observation), self._blocks(mean))
+        return blocks.permute(0, 3, 1, 2)
 
     def features(self, image: Tensor) -> Tensor:
         """See QNetwork."""

@@ -131,11 +131,16 @@ class QNetwork(nn.Module, ABC):
     def shifted(self, image: Tensor, mean: Tensor) -> Tensor:
         """The image minus a mean image [1, ...] of its shape, in the precision of the convolutions."""
         # uint8 becomes floating point here, on the device: a quarter of the bytes travel.
-        dtype = torch.bfloat16 if torch.is_autocast_enabled(image.device.type) else torch.float32
+        dtype = self.image_dtype(image)
         # As rows, so that the inner loop of the subtraction is long. In place: memory that was not just used is slow to
         # write, which took two thirds of the subtraction's time.
         rows = image.flatten(1).to(dtype, copy=True).sub_(mean.flatten().to(dtype))
         return rows.view(image.shape)
+
+    @staticmethod
+    def image_dtype(observation: Tensor) -> torch.dtype:
+        """The precision of the convolutions."""
+        return torch.bfloat16 if torch.is_autocast_enabled(observation.device.type) else torch.float32
 
     @abstractmethod
     def features(self, image: Tensor) -> Tensor:

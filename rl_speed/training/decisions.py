@@ -8,11 +8,11 @@ from typing import Any
 
 from rl_speed.config import RunConfig
 from rl_speed.config.rules import shards_divide_the_batch
-from rl_speed.emulator.compiler import EmulatorUnavailableError
 from rl_speed.emulator.consoles import Consoles
 from rl_speed.emulator.games import find_game
 from rl_speed.experience.parts import Parts
 from rl_speed.experience.replay import ring_bytes
+from rl_speed.system.code_cache import NativeCodeError
 from rl_speed.system.compiler import compiler_of_torch
 from rl_speed.system.ending import Ending
 from rl_speed.system.errors import ConfigError, UserError
@@ -122,7 +122,7 @@ def decide_backend(
         if decision.value == "native" and parts.own_env is None:
             Consoles(find_game(envs.game), ending=ending).close()  # compiles it, which may take a minute
         return decision, _count_actions(with_fields(config, {"envs.backend": decision.value}), parts)
-    except EmulatorUnavailableError as error:
+    except NativeCodeError as error:
         if kept:
             raise UserError(f"{error} This run is played on our own emulator.") from error
         # ale-py's vector env plays the default variant only: no other game is put in the place of the one asked for.

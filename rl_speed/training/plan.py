@@ -16,6 +16,7 @@ import numpy as np
 from rl_speed.config import Overrides, RunConfig, asked_game, games_made_for, rank_share
 from rl_speed.experience.generators.actors import check_shared_memory
 from rl_speed.experience.parts import Parts
+from rl_speed.learner.image_blocks import compile_image_blocks
 from rl_speed.system.cores import shared_by, usable_cores
 from rl_speed.system.ending import Ending
 from rl_speed.system.machine import has_cuda
@@ -181,6 +182,8 @@ def make_plan(
     config = with_fields(asked, {field: d.value for field, d in decisions.items() if field != "trainer.accelerator"})
     placed = with_fields(rank_share(config), {"trainer.accelerator": accelerator.value})
     threads = plan_threads(placed, shared_by(usable_cores(), place.local_world_size))
+    if device == "cpu" and config.network.may_be_fused and parts.own_network is None:
+        compile_image_blocks(ending)  # which takes seconds once, and may have to end
     choices = decide_update(rank_share(config), parts, threads, device, kept)
     decisions |= choices
     config = with_fields(config, {field: decision.value for field, decision in choices.items()})

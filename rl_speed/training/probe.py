@@ -19,6 +19,7 @@ import torch
 
 from rl_speed.config import EnvsConfig, NetworkConfig, RunConfig, UpdateConfig
 from rl_speed.experience.parts import Parts
+from rl_speed.learner.image_blocks import compile_image_blocks
 from rl_speed.learner.module import DQNModule
 from rl_speed.records import Batch
 from rl_speed.system.folders import cache_folder
@@ -228,6 +229,7 @@ def _key(config: RunConfig, threads: Threads) -> str:
         # Both libraries can be told to use fewer instructions than there are.
         "capability": [torch.backends.cpu.get_cpu_capability(), *(os.environ.get(name) for name in _ISA_VARIABLES)],
         "versions": {name: version for name, version in versions().items() if name in ("torch", "rl-speed")},
+        "image_blocks": compile_image_blocks() if config.network.may_be_fused else None,
         "learner_cores": threads.learner_cores,
         "network": config.network.model_dump(mode="json"),
         "update": config.update.model_dump(mode="json"),

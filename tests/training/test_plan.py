@@ -156,7 +156,7 @@ def test_a_cache_that_may_not_hold_programs_is_the_same_case(monkeypatch, probed
     def refuse(path):
         raise OSError(f"{path}: failed to map segment from shared object: Operation not permitted")
 
-    monkeypatch.setattr("rl_speed.emulator.compiler.ctypes.CDLL", refuse)
+    monkeypatch.setattr("rl_speed.system.code_cache.ctypes.CDLL", refuse)
     plan = make_plan(load_config("fast_cpu"))
     assert plan.config.envs.backend == "ale_vector"
     assert "Operation not permitted" in plan.lines()[0]

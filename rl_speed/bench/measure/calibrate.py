@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from rl_speed.config import RunConfig, load_config
-from rl_speed.emulator.compiler import EmulatorUnavailableError
 from rl_speed.experience.envs import make_env
 from rl_speed.learner.module import DQNModule
 from rl_speed.learner.network import make_network
+from rl_speed.system.code_cache import NativeCodeError
 from rl_speed.system.cores import usable_cores
 from rl_speed.system.stage_timer import StageTimer
 from rl_speed.system.torch_threads import torch_threads
@@ -66,7 +66,7 @@ def calibrate(seconds: float) -> dict[str, Any]:
         config = load_config("baseline", [f"envs.backend={backend}"]).envs
         try:
             env = make_env(config, 4, 0, 1)
-        except EmulatorUnavailableError:
+        except NativeCodeError:
             continue
         env.reset()
         draw, steps, start = np.random.default_rng(0), 0, time.perf_counter()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rl_speed.bench.measure import calibrate as module
-from rl_speed.emulator.compiler import EmulatorUnavailableError
+from rl_speed.system.code_cache import NativeCodeError
 
 
 def test_the_shortest_call_counts_and_the_first_does_not(monkeypatch):
@@ -23,7 +23,7 @@ def test_factors_are_speeds_over_the_plain_way_and_a_backend_that_cannot_run_is_
 
     def without_native(config, *arguments):
         if config.backend == "native":
-            raise EmulatorUnavailableError("no compiler")
+            raise NativeCodeError("no compiler")
         return make_env(config, *arguments)
 
     def seconds(config, precision, threads, duration):
