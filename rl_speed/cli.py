@@ -244,7 +244,7 @@ def _machine_facts() -> list[tuple[str, str]]:
         ("shared memory", "no folder of its own" if shared is None else f"{shared / 1e9:.2f} GB free"),
         ("GPU", ", ".join(here["gpus"]) if has_cuda() else "none that works with this torch"),
         ("C++ compiler", compiler),
-        ("compiled games", describe_cache()),
+        ("compiled code", describe_cache()),
         ("NVRTC", nvrtc_version() or "none (`pip install 'rl-speed[cuda]'`; for envs.backend = cuda)"),
         ("Ray", version_of("ray") or "none (`pip install 'rl-speed[ray]'`; for players and learners in a cluster)"),
         ("games", f"{len(game_names())} of ale-py's can be played"),

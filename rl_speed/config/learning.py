@@ -107,8 +107,8 @@ class UpdateConfig(Section):
     compile: bool = Field(False, description="torch.compile the loss (needs a C++ compiler on the CPU)")
     cuda_graph: bool | Literal["auto"] = Field(
         "auto",
-        description="a gradient step is captured once and launched as a whole; auto: on a GPU, unless the loss is "
-        "compiled or the network is the caller's own",
+        description="a gradient step, acting beside it and the replay's work are each captured once and launched as a "
+        "whole; auto: on a GPU, unless the loss is compiled or the network is the caller's own",
     )
     shards: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = Field(
         1,

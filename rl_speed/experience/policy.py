@@ -43,7 +43,7 @@ class ExploringPolicy:
         device: where the network is.
         use_bf16: run the network under bfloat16 autocast.
         with_autograd: build the graph while acting (the `slow_grads` rung: slow for no gain).
-        is_captured: on a GPU, the network's kernels are launched as one; always for as many envs.
+        is_captured: on a GPU, the network's kernels are launched as one.
 
     Source: Mnih et al. 2015 (epsilon-greedy); Kaelbling et al. 1996, section 2.2 (Boltzmann exploration).
     """

@@ -48,7 +48,8 @@ class Replay:
         seed: of the draws.
         device: where the ring is kept and samples are gathered.
         pin_memory: page-locked host memory, for faster copies to a GPU.
-        is_captured: on a GPU, the kernels of a draw are launched as one, and the next draw writes over this one.
+        is_captured: on a GPU, the kernels of a draw are launched as one, as are those that store and set priorities;
+            the next draw then writes over this one.
     """
 
     def __init__(

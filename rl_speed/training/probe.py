@@ -249,7 +249,7 @@ def kept_probe(config: RunConfig, parts: Parts, threads: Threads) -> tuple[Probe
         the probe, and whether it was found.
     """
     is_kept = parts.own_network is None  # two networks of a caller's own cannot be told apart
-    key = _key(config, threads)
+    key = _key(config, threads) if is_kept else ""
     if is_kept:
         with suppress(OSError, ValueError, KeyError, TypeError):
             content = json.loads(_path(key).read_text(encoding="utf-8"))
