@@ -36,8 +36,8 @@ MOST_SHARDS = 8
 # Parts with a core each wait for each other once in a gradient step, torch's threads at every kernel: when another
 # program takes a core, threads lose more than parts (docs/notebook.md). Fewer parts have to be faster by this factor.
 FEWER_SHARDS_GAIN = 1.25
-# Fourteen of twenty confirmations of `fast_cpu` succeeded with bfloat16 and five of nineteen with float32, which has to
-# be faster by this factor (docs/notebook.md, "The way back, or the precision?").
+# 22 of 46 confirmations of `fast_cpu` succeeded with bfloat16 and 5 of 19 with float32, which has to be faster by this
+# factor: little evidence, and none for the other way (docs/notebook.md, "Nine fresh seeds").
 FP32_GAIN = 1.5
 # Preemptions per second from which the machine is too busy for the answer to be kept.
 BUSY_PREEMPTIONS = 90.0
