@@ -77,7 +77,8 @@ def test_what_cannot_be_compiled_is_told_in_the_compilers_words(monkeypatch, tmp
 @pytest.mark.skipif(os.name != "posix", reason="the compiler is a shell script")
 def test_a_compiler_that_does_not_know_the_processor_compiles_for_any(monkeypatch, tmp_path, request):
     old = tmp_path / "old"
-    old.write_text(f'#!/bin/sh\nfor a; do [ "$a" = -march=native ] && exit 1; done\nexec {shlex.join(find_compiler())} "$@"\n')
+    command = shlex.join(find_compiler())
+    old.write_text(f'#!/bin/sh\nfor a; do [ "$a" = -march=native ] && exit 1; done\nexec {command} "$@"\n')
     old.chmod(0o755)
     monkeypatch.setenv("CXX", str(old))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
