@@ -204,8 +204,16 @@ def test_a_suite_that_is_killed_at_many_moments_gives_the_same_scores(tmp_path, 
 def test_a_run_that_is_killed_fails_alone_and_goes_on_next_time(tmp_path, undisturbed):
     out = tmp_path / "s"
     process = start(tmp_path)
-    wait_for(lambda: list(out.rglob("model.ckpt")), process)
-    folder = next(iter(out.rglob("model.ckpt"))).parents[3]
+    found = []
+
+    def is_saved():
+        # Folders that are being filled are renamed while they are looked through.
+        with suppress(FileNotFoundError):
+            found.extend(out.rglob("model.ckpt"))
+        return bool(found)
+
+    wait_for(is_saved, process)
+    folder = found[0].parents[3]
     victim = next(child for child in psutil.Process(process.pid).children() if str(folder) in " ".join(child.cmdline()))
     victim.kill()
     text = process.communicate(timeout=HANG_SECONDS)[0]
