@@ -17,6 +17,7 @@ from rl_speed.experience.ring import COLUMNS, Ring, Span
 from rl_speed.learner.captured import on_device
 from rl_speed.records import Batch, Rollout
 
+_FIELDS = tuple(field.name for field in fields(Batch))
 _LED = ("n_step", "gamma", "importance_exponent")  # what a run may change while it goes on
 
 
@@ -108,8 +109,7 @@ class Replay:
         settings, rows, count = self.settings, self.rows_drawable, gradient_steps * batch_size
         span = torch.tensor([rows.start, len(rows), settings.gamma, settings.importance_exponent], dtype=torch.float64)
         window = torch.arange(settings.n_step)
-        names = [field.name for field in fields(Batch)]
-        drawn = dict(zip(names, self._draw(span, window, *self._chances(rows, count)), strict=True))
+        drawn = dict(zip(_FIELDS, self._draw(span, window, *self._chances(rows, count)), strict=True))
         shape = (gradient_steps, batch_size)
         return Batch(**{name: tensor.reshape(*shape, *tensor.shape[1:]) for name, tensor in drawn.items()})
 
@@ -139,7 +139,7 @@ class Replay:
             place, env, weight = first % self.steps, second, torch.ones(len(first), device=self.device)
         drawn = self.ring.gather(place, env, window, span.gamma)
         drawn |= {"weight": weight, "index": place * self.num_envs + env}
-        return tuple(drawn[field.name] for field in fields(Batch))
+        return tuple(drawn[name] for name in _FIELDS)
 
     def update_priorities(self, index: Tensor, td_error: Tensor) -> None:
         """Gives drawn slots the priority of their newest error.

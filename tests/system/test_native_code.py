@@ -19,6 +19,22 @@ TEXTS = {"sum.cpp": '#include "sum.h"\nextern "C" int sum(int a, int b) { return
 PROGRAM = Program("a sum", "sum.cpp", TEXTS, ("-shared", "-fPIC", "-march=native"))
 
 
+@pytest.fixture
+def use_compiler(monkeypatch, tmp_path, request):
+    """Takes a shell script for the compiler, and an empty cache."""
+
+    def use(script):
+        path = tmp_path / "compiler"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setenv("CXX", str(path))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        find_compiler.cache_clear()
+        request.addfinalizer(find_compiler.cache_clear)
+
+    return use
+
+
 def test_unwritable_cache(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -27,15 +43,10 @@ def test_unwritable_cache(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the compiler is a shell script")
-def test_a_run_that_has_to_end_does_not_wait_for_the_compiler(monkeypatch, tmp_path, request):
-    slow, started = tmp_path / "slow", tmp_path / "started"
+def test_a_run_that_has_to_end_does_not_wait_for_the_compiler(tmp_path, use_compiler):
+    started = tmp_path / "started"
     # It starts a process of its own, as compilers do.
-    slow.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo 1 && exit\nsleep 600 & echo $! > {started}\nwait\n')
-    slow.chmod(0o755)
-    monkeypatch.setenv("CXX", str(slow))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    find_compiler.cache_clear()
-    request.addfinalizer(find_compiler.cache_clear)
+    use_compiler(f'[ "$1" = --version ] && echo 1 && exit\nsleep 600 & echo $! > {started}\nwait')
     stop = threading.Event()
 
     def ask():
@@ -75,13 +86,7 @@ def test_what_cannot_be_compiled_is_told_in_the_compilers_words(monkeypatch, tmp
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the compiler is a shell script")
-def test_a_compiler_that_does_not_know_the_processor_compiles_for_any(monkeypatch, tmp_path, request):
-    old = tmp_path / "old"
+def test_a_compiler_that_does_not_know_the_processor_compiles_for_any(use_compiler):
     command = shlex.join(find_compiler())
-    old.write_text(f'#!/bin/sh\nfor a; do [ "$a" = -march=native ] && exit 1; done\nexec {command} "$@"\n')
-    old.chmod(0o755)
-    monkeypatch.setenv("CXX", str(old))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    find_compiler.cache_clear()
-    request.addfinalizer(find_compiler.cache_clear)
+    use_compiler(f'for a; do [ "$a" = -march=native ] && exit 1; done\nexec {command} "$@"')
     assert load_library(library_path(PROGRAM)).sum(1, 2) == 3
